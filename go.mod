@@ -1,0 +1,3 @@
+module ostia
+
+go 1.26
