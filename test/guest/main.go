@@ -1,0 +1,57 @@
+// Command guest runs a command in a small virtual machine that has what this
+// machine may lack: cgroup v2 with every controller, Debian's stock kernel.
+// QEMU emulates it (no KVM), the root file system is this machine's, read-only
+// below a throw-away layer. The command's output comes out and its exit status
+// is the guest's.
+//
+//	guest [-m MiB] [-c CPUS] [-t DURATION] [-v] -- COMMAND [ARG...]
+//
+// 124: the time was over. 125: the guest ended without a status.
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+func main() {
+	var m machine
+	flag.IntVar(&m.memory, "m", 2048, "memory in MiB")
+	flag.IntVar(&m.cpus, "c", 2, "virtual CPUs")
+	flag.DurationVar(&m.limit, "t", 10*time.Minute, "the guest is ended after this time")
+	flag.BoolVar(&m.verbose, "v", false, "show the guest's console")
+	flag.Parse()
+	if flag.NArg() == 0 {
+		flag.Usage()
+		os.Exit(2)
+	}
+	status, err := run(m, flag.Args())
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "guest:", err)
+		status = 125
+		if errors.Is(err, errTime) {
+			status = 124
+		}
+	}
+	os.Exit(status)
+}
+
+func run(m machine, argv []string) (int, error) {
+	cache := os.Getenv("OSTIA_CACHE")
+	if cache == "" {
+		dir, err := os.UserCacheDir()
+		if err != nil {
+			return 0, err
+		}
+		cache = filepath.Join(dir, "ostia")
+	}
+	b, err := prepareBoot(cache)
+	if err != nil {
+		return 0, fmt.Errorf("%w (test/deps test fetches what is needed)", err)
+	}
+	return m.run(b, argv)
+}
