@@ -105,7 +105,7 @@ func writeCommand(path string, argv []string) error {
 	if err != nil {
 		return err
 	}
-	s.WriteString("export OSTIA_GUEST=1\ncd " + quote(wd) + " || exit 125\nexec")
+	s.WriteString("export OSTIA_GUEST=1 TMPDIR=/run/tmp\ncd " + quote(wd) + " || exit 125\nexec")
 	for _, arg := range argv {
 		s.WriteString(" " + quote(arg))
 	}

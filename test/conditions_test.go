@@ -1,0 +1,86 @@
+package test
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+)
+
+// condition answers a script's [condition]:
+//
+//	cgroup2            /sys/fs/cgroup is cgroup v2
+//	controller:NAME    a cgroup controller that a container can use
+//	kernel:X.Y         the kernel is at least that
+//	guest              in the guest
+//	capability:N       this process has that capability in its bounding set
+//	runtime:NAME       what RUNTIME calls itself
+func condition(name string) (bool, error) {
+	kind, arg, _ := strings.Cut(name, ":")
+	switch kind {
+	case "cgroup2":
+		return cgroup2(), nil
+	case "controller":
+		return controller(arg), nil
+	case "kernel":
+		return kernelAtLeast(arg)
+	case "guest":
+		return os.Getenv("OSTIA_GUEST") != "", nil
+	case "capability":
+		return capability(arg)
+	case "runtime":
+		out, err := exec.Command(os.Getenv("RUNTIME"), "--version").Output()
+		return strings.HasPrefix(string(out), arg), err
+	}
+	return false, fmt.Errorf("unknown condition %q", name)
+}
+
+func cgroup2() bool {
+	const magic = 0x63677270 // CGROUP2_SUPER_MAGIC
+	var s syscall.Statfs_t
+	return syscall.Statfs("/sys/fs/cgroup", &s) == nil && s.Type == magic
+}
+
+func controller(name string) bool {
+	if cgroup2() {
+		b, _ := os.ReadFile("/sys/fs/cgroup/cgroup.controllers")
+		return slices.Contains(strings.Fields(string(b)), name)
+	}
+	return fileExists("/sys/fs/cgroup/" + name)
+}
+
+func kernelAtLeast(version string) (bool, error) {
+	var u syscall.Utsname
+	if err := syscall.Uname(&u); err != nil {
+		return false, err
+	}
+	var release []byte
+	for _, c := range u.Release {
+		release = append(release, byte(c))
+	}
+	var major, minor, wantMajor, wantMinor int
+	if _, err := fmt.Sscanf(string(release), "%d.%d", &major, &minor); err != nil {
+		return false, err
+	}
+	if _, err := fmt.Sscanf(version, "%d.%d", &wantMajor, &wantMinor); err != nil {
+		return false, err
+	}
+	return major > wantMajor || major == wantMajor && minor >= wantMinor, nil
+}
+
+func capability(number string) (bool, error) {
+	n, err := strconv.Atoi(number)
+	if err != nil {
+		return false, err
+	}
+	b, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return false, err
+	}
+	_, rest, _ := strings.Cut(string(b), "CapBnd:\t")
+	set, err := strconv.ParseUint(strings.SplitN(rest, "\n", 2)[0], 16, 64)
+	return set>>n&1 == 1, err
+}
