@@ -6,6 +6,7 @@ package stage
 
 import (
 	"encoding/binary"
+	"strconv"
 
 	"golang.org/x/sys/unix"
 )
@@ -61,7 +62,7 @@ type Note struct {
 func (n Note) String() string {
 	s := n.Pointer
 	if n.Index >= 0 && s != "" {
-		s += "[" + itoa(n.Index) + "]"
+		s += "[" + strconv.Itoa(n.Index) + "]"
 	}
 	if n.Subject != "" {
 		if s != "" {
@@ -105,6 +106,7 @@ type reloc struct{ at, to int32 }
 type Program struct {
 	ops    []op
 	data   []byte
+	strs   []int32 // where strings begin, for Text
 	bss    int32
 	relocs []reloc
 	labels []int // label -> op index
@@ -127,7 +129,8 @@ func New() *Program {
 	return &Program{
 		ops:    make([]op, 1, 320), // op 0 is the failure record
 		data:   make([]byte, 8, 8192),
-		labels: make([]int, 1, 64),
+		labels: make([]int, 1, 128),
+		strs:   make([]int32, 0, 128),
 		note:   Note{Index: -1},
 	}
 }
@@ -170,6 +173,11 @@ func (p *Program) Require(verb string, a Arg, mask, want int, e unix.Errno) Op {
 	return p.Do(verb, Assert, a, Imm(mask), Imm(want), Imm(int(e)))
 }
 
+// Expect fails with the errno that c holds unless it is e.
+func (p *Program) Expect(verb string, c Cell, e unix.Errno) {
+	p.Do(verb, Assert, c.Val(), Imm(-1), Imm(int(e)), c.Val())
+}
+
 // Goto jumps to l.
 func (p *Program) Goto(l Label) {
 	p.Do("goto", Assert, Imm(0), Imm(0), Imm(1), Imm(1)).Else(l)
@@ -179,6 +187,11 @@ func (p *Program) Goto(l Label) {
 func (p *Program) Set(c Cell, a Arg) {
 	// (a & -1) == a holds for whatever a loads to.
 	p.Do("set", Assert, a, Imm(-1), a).To(c)
+}
+
+// Crash ends the process with SIGSEGV.
+func (p *Program) Crash() {
+	p.Do("crash", Assert, Arg{bssBit | 0x10000000, load})
 }
 
 // FailedOp and FailedErrno are the words of the failure record.
@@ -191,6 +204,7 @@ const recordOff = -recordSize
 // Str is the address of s as a NUL-terminated string. s holds no NUL.
 func (p *Program) Str(s string) Arg {
 	at := int32(len(p.data))
+	p.strs = append(p.strs, at)
 	p.data = append(append(p.data, s...), 0)
 	return Arg{at, address}
 }
@@ -273,10 +287,3 @@ func (p *Program) Vec(s []string) Arg {
 
 // Len is the number of ops.
 func (p *Program) Len() int { return len(p.ops) - 1 }
-
-func itoa(n int) string {
-	if n < 10 {
-		return string(rune('0' + n))
-	}
-	return itoa(n/10) + string(rune('0'+n%10))
-}

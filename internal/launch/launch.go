@@ -1,0 +1,236 @@
+// Package launch starts a stage and talks to it: the image in a sealed memory
+// file, the fork, the socket for reports and questions, the pidfd.
+package launch
+
+import (
+	"encoding/binary"
+	"errors"
+	"strconv"
+	"syscall"
+
+	"ostia/internal/plan"
+
+	"golang.org/x/sys/unix"
+)
+
+// Stage is a running stage.
+type Stage struct {
+	Pid   int
+	PidFD int // -1 when the kernel gave none
+	sock  int // our end of the socket; -1 when closed
+	n     int // candidates of its plan
+	buf   []byte
+}
+
+// Socket makes the socket between the runtime and a stage. The stage's end is
+// one of the files given to Start.
+func Socket() (ours, stages int, err error) {
+	p, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return -1, -1, err
+	}
+	return p[0], p[1], nil
+}
+
+// Start forks and executes the image of p. files are the stage's descriptors
+// 0, 1, 2 and on; a value of ^uintptr(0) leaves that number closed. sock is the
+// runtime's end of the socket. The stage dies with the calling thread until it
+// says otherwise, so the caller has locked its goroutine to it.
+func Start(p *plan.Plan, files []uintptr, sys *syscall.SysProcAttr, sock int, dir string) (*Stage, error) {
+	fd, err := memfile(p.Image(), len(files), dir)
+	if err != nil {
+		return nil, err
+	}
+	defer unix.Close(fd)
+	s := &Stage{PidFD: -1, sock: sock, n: len(p.Candidates), buf: make([]byte, plan.MaxReport(len(p.Candidates)))}
+	sys.PidFD = &s.PidFD
+	sys.Pdeathsig = unix.SIGKILL
+	s.Pid, err = syscall.ForkExec("/proc/self/fd/"+strconv.Itoa(fd), []string{"ostia"}, &syscall.ProcAttr{Env: []string{}, Files: files, Sys: sys})
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// memfile puts the image into a file that nobody can change and that has no
+// name (CVE-2019-5736): a sealed memfd, or where the host forbids executable
+// ones (vm.memfd_noexec=2), an unnamed file in dir. The descriptor lies above
+// those that the fork moves into place.
+func memfile(image []byte, files int, dir string) (int, error) {
+	fd, err := unix.MemfdCreate("ostia", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING|unix.MFD_EXEC)
+	if err == unix.EINVAL { // before Linux 6.3
+		fd, err = unix.MemfdCreate("ostia", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
+	}
+	if err == unix.EACCES {
+		return tmpfile(image, files, dir)
+	}
+	if err != nil {
+		return -1, err
+	}
+	defer unix.Close(fd)
+	if err := writeAll(fd, image); err != nil {
+		return -1, err
+	}
+	const seals = unix.F_SEAL_SEAL | unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_SEAL_WRITE
+	if _, err := unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, seals); err != nil {
+		return -1, err
+	}
+	return above(fd, files)
+}
+
+func tmpfile(image []byte, files int, dir string) (int, error) {
+	w, err := unix.Open(dir, unix.O_TMPFILE|unix.O_RDWR|unix.O_CLOEXEC, 0o700)
+	if err != nil {
+		return -1, err
+	}
+	if err = writeAll(w, image); err != nil {
+		unix.Close(w)
+		return -1, err
+	}
+	// A file open for writing cannot be executed.
+	r, err := unix.Open("/proc/self/fd/"+strconv.Itoa(w), unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	unix.Close(w)
+	if err != nil {
+		return -1, err
+	}
+	defer unix.Close(r)
+	return above(r, files)
+}
+
+// above duplicates fd to a number that the fork does not overwrite. A low one,
+// since growing the table of a threaded process past 64 takes milliseconds.
+func above(fd, files int) (int, error) {
+	return unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, max(files, 32))
+}
+
+func writeAll(fd int, b []byte) error {
+	for len(b) > 0 {
+		n, err := unix.Write(fd, b)
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		b = b[n:]
+	}
+	return nil
+}
+
+// Report is a message of a stage (see plan.ReportOp).
+type Report struct {
+	Op        uint32
+	Errno     unix.Errno     // of a failed op
+	Milestone plan.Milestone // when Op is 0
+	Value     int32
+	HeadLen   int32
+	Results   []int32
+	Head      []byte
+}
+
+// ErrClosed says that the stage's end of the socket is closed: it has executed
+// the entry point, waits for start, or is gone.
+var ErrClosed = errors.New("the stage has closed its socket")
+
+// Next waits for a report. The report's slices are good until the next call.
+func (s *Stage) Next() (Report, error) {
+	for {
+		n, err := unix.Read(s.sock, s.buf)
+		if err == unix.EINTR {
+			continue
+		}
+		if err == unix.ECONNRESET || err == nil && n == 0 {
+			return Report{}, ErrClosed
+		}
+		if err != nil {
+			return Report{}, err
+		}
+		fixed := plan.ReportWords + 4*s.n
+		if n < fixed {
+			return Report{}, unix.EPROTO
+		}
+		return s.parse(s.buf[:n], fixed), nil
+	}
+}
+
+func (s *Stage) parse(b []byte, fixed int) Report {
+	word := func(at int) uint32 { return binary.LittleEndian.Uint32(b[at:]) }
+	r := Report{
+		Op:        word(plan.ReportOp),
+		Errno:     unix.Errno(word(plan.ReportErrno)),
+		Milestone: plan.Milestone(word(plan.ReportErrno)),
+		Value:     int32(word(plan.ReportValue)),
+		HeadLen:   int32(word(plan.ReportHead)),
+		Results:   make([]int32, s.n),
+		Head:      b[fixed:],
+	}
+	for i := range r.Results {
+		r.Results[i] = int32(word(plan.ReportWords + 4*i))
+	}
+	if r.Op != 0 {
+		r.Milestone = 0
+	}
+	return r
+}
+
+// Go lets a waiting stage go on.
+func (s *Stage) Go() error { return s.send(plan.Go) }
+
+// Ask has a waiting stage check a path. The answer is its next report.
+func (s *Stage) Ask(path string) error { return s.send(path + "\x00") }
+
+func (s *Stage) send(m string) error {
+	for {
+		err := unix.Send(s.sock, []byte(m), unix.MSG_NOSIGNAL)
+		if err != unix.EINTR {
+			return err
+		}
+	}
+}
+
+// Close closes the runtime's end of the socket. A stage that still waits for a
+// word ends.
+func (s *Stage) Close() {
+	if s.sock >= 0 {
+		unix.Close(s.sock)
+		s.sock = -1
+	}
+}
+
+// Adopt makes the process that goes on, which a stage forked, the stage.
+func (s *Stage) Adopt(pid int) error {
+	fd, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		return err
+	}
+	if s.PidFD >= 0 {
+		unix.Close(s.PidFD)
+	}
+	s.Reap()
+	s.Pid, s.PidFD = pid, fd
+	return nil
+}
+
+// Take gets a copy of one of the stage's descriptors.
+func (s *Stage) Take(fd int) (int, error) { return unix.PidfdGetfd(s.PidFD, fd, 0) }
+
+// Reap waits for the stage's process to end.
+func (s *Stage) Reap() (unix.WaitStatus, error) {
+	var ws unix.WaitStatus
+	for {
+		_, err := unix.Wait4(s.Pid, &ws, 0, nil)
+		if err != unix.EINTR {
+			return ws, err
+		}
+	}
+}
+
+// Kill ends the stage and waits for it.
+func (s *Stage) Kill() {
+	if s.PidFD >= 0 {
+		unix.PidfdSendSignal(s.PidFD, unix.SIGKILL, nil, 0)
+	} else {
+		unix.Kill(s.Pid, unix.SIGKILL)
+	}
+	s.Reap()
+}

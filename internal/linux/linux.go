@@ -1,0 +1,32 @@
+// Package linux owns the system calls and constants that golang.org/x/sys/unix
+// lacks, and the probes of what the running kernel offers.
+package linux
+
+import (
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// AT_EXECVE_CHECK asks execveat(2) whether a file may be executed, without
+// executing it (Linux 6.14).
+const AT_EXECVE_CHECK = 0x10000
+
+// HasExecveCheck reports whether the kernel knows AT_EXECVE_CHECK: one that
+// does not answers EINVAL to the flag before it looks at the descriptor.
+func HasExecveCheck() bool {
+	var empty [1]byte
+	_, _, e := unix.RawSyscall6(unix.SYS_EXECVEAT, ^uintptr(0), uintptr(unsafe.Pointer(&empty[0])),
+		0, 0, AT_EXECVE_CHECK|unix.AT_EMPTY_PATH, 0)
+	return e != unix.EINVAL
+}
+
+// initUserNS is PROC_USER_INIT_INO, the inode of the first user namespace.
+const initUserNS = 0xEFFFFFFD
+
+// InUserNS reports whether this process runs in a user namespace other than
+// the first.
+func InUserNS() bool {
+	var st unix.Stat_t
+	return unix.Stat("/proc/self/ns/user", &st) == nil && st.Ino != initUserNS
+}

@@ -1,0 +1,63 @@
+package plan
+
+import (
+	"ostia/internal/stage"
+
+	"golang.org/x/sys/unix"
+)
+
+// cgroupMount mounts the cgroup file system: in a cgroup namespace the
+// container's own cgroup, else the host's tree. It is a bind mount, which in a
+// cgroup namespace looks the same from inside as a new mount and, unlike one,
+// is allowed in every user namespace.
+func (c *compiler) cgroupMount(dest string, o *options) {
+	hs := c.in.Host.Cgroups
+	if len(hs) == 0 || hs[0].V2 {
+		dir, flags := "/sys/fs/cgroup", unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC
+		if c.has(unix.CLONE_NEWCGROUP) && len(hs) > 0 {
+			dir = hs[0].Dir
+		} else {
+			flags |= unix.AT_RECURSIVE
+		}
+		mnt := c.Cell()
+		c.Do("bind "+dir, unix.SYS_OPEN_TREE, stage.Imm(unix.AT_FDCWD), c.Str(dir), stage.Imm(flags)).To(mnt)
+		c.setAttr(mnt, o.attr, 0, len(hs) == 0)
+		c.setAttr(mnt, o.rattr, 0, true)
+		c.attach(mnt, c.target(dest, directory, 0, 0, inRoot))
+		c.propagate(mnt, o.propagation)
+		return
+	}
+
+	// Version 1: a tmpfs with a folder a hierarchy, and links for the single
+	// names of joint ones.
+	top := *o
+	top.super = []string{"mode=755"}
+	top.attr.set &^= unix.MOUNT_ATTR_RDONLY
+	tmpfs := c.filesystem("tmpfs", "tmpfs", &top)
+	c.attach(tmpfs, c.target(dest, directory, 0, 0, inRoot))
+	mnt, dir := c.Cell(), c.Cell()
+	how := c.how(unix.O_DIRECTORY|unix.O_NOFOLLOW, unix.RESOLVE_BENEATH)
+	for i := range hs {
+		h := &hs[i]
+		source := h.Dir
+		if !c.has(unix.CLONE_NEWCGROUP) {
+			source = "/sys/fs/cgroup/" + h.Name
+		}
+		name := c.Str(h.Name)
+		next := c.NewLabel()
+		c.Do("bind "+source, unix.SYS_OPEN_TREE, stage.Imm(unix.AT_FDCWD), c.Str(source), stage.Imm(unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)).To(mnt).Else(next)
+		c.setAttr(mnt, o.attr, 0, false)
+		c.Do("make directory", unix.SYS_MKDIRAT, tmpfs.Val(), name, stage.Imm(0o755))
+		c.Do("resolve", unix.SYS_OPENAT2, tmpfs.Val(), name, how, stage.Imm(openHowSize)).To(dir)
+		c.attach(mnt, dir)
+		for _, link := range h.Link {
+			c.Do("link", unix.SYS_SYMLINKAT, name, tmpfs.Val(), c.Str(link)).Ignore(unix.EEXIST)
+		}
+		c.Place(next)
+	}
+	if o.attr.set&unix.MOUNT_ATTR_RDONLY != 0 {
+		c.setAttr(tmpfs, attrs{set: unix.MOUNT_ATTR_RDONLY}, 0, false)
+	}
+	c.setAttr(tmpfs, o.rattr, 0, true)
+	c.propagate(tmpfs, o.propagation)
+}

@@ -1,0 +1,49 @@
+package plan
+
+import (
+	"ostia/internal/stage"
+
+	"golang.org/x/sys/unix"
+)
+
+// CompileExec makes the plan of exec: a process in the namespaces of a
+// container that exists.
+func CompileExec(in *Input) (*Plan, error) {
+	c := newCompiler(in)
+	c.begin()
+	c.joinCgroup()
+	c.attributes()
+	c.enter()
+	c.keyring()
+	if !c.hasMountNS() {
+		c.changeRoot()
+	}
+	if in.Process.Terminal {
+		c.About("process.terminal", -1, "")
+		c.useTerminal(c.openTerminal())
+	}
+	c.startProcess()
+	return c.finish()
+}
+
+// enter joins all the container's namespaces at once, by the pidfd of its
+// first process.
+func (c *compiler) enter() {
+	var flags uint64
+	for i := range c.spec.Linux.Namespaces {
+		flags |= c.spec.Linux.Namespaces[i].Flag
+	}
+	if flags == 0 {
+		return
+	}
+	c.About("", -1, "")
+	c.Do("join the container's namespaces", unix.SYS_SETNS, stage.Imm(c.in.FDs.PidNS), stage.Imm(int(flags)))
+	if flags&unix.CLONE_NEWUSER != 0 {
+		c.becomeRoot()
+	}
+	c.labels()
+	if flags&unix.CLONE_NEWPID != 0 {
+		// setns(2) moves children only.
+		c.fork()
+	}
+}

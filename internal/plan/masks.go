@@ -1,0 +1,76 @@
+package plan
+
+import (
+	"ostia/internal/stage"
+
+	"golang.org/x/sys/unix"
+)
+
+// readonlyPaths makes the paths read-only by a bind mount of each on itself.
+// A path that does not exist is left out.
+func (c *compiler) readonlyPaths() {
+	fd := c.Cell()
+	for i, path := range c.spec.Linux.ReadonlyPaths {
+		c.About("linux.readonlyPaths", i, path)
+		skip, absent := c.NewLabel(), c.NewLabel()
+		c.resolve(clean(path), fd, absent)
+		tree := c.Cell()
+		c.Do("clone", unix.SYS_OPEN_TREE, fd.Val(), c.empty, stage.Imm(unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_EMPTY_PATH|unix.AT_RECURSIVE)).To(tree)
+		c.setAttr(tree, attrs{set: unix.MOUNT_ATTR_RDONLY}, 0, true)
+		c.attach(tree, fd)
+		c.Goto(skip)
+		c.Place(absent)
+		c.allowAbsent()
+		c.Place(skip)
+	}
+}
+
+// maskedPaths covers files with /dev/null and directories with an empty
+// read-only tmpfs. A path that does not exist is left out.
+func (c *compiler) maskedPaths() {
+	if len(c.spec.Linux.MaskedPaths) == 0 {
+		return
+	}
+	null := c.nullDevice()
+	fd, mask := c.Cell(), c.Cell()
+	c.About("linux.maskedPaths", -1, "")
+	empty := c.filesystem("tmpfs", "tmpfs", &options{
+		attr:  attrs{set: unix.MOUNT_ATTR_RDONLY | unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV | unix.MOUNT_ATTR_NOEXEC},
+		super: []string{"nr_blocks=1", "nr_inodes=1"},
+	})
+	for i, path := range c.spec.Linux.MaskedPaths {
+		c.About("linux.maskedPaths", i, path)
+		absent, isDir, first, attach, next := c.NewLabel(), c.NewLabel(), c.NewLabel(), c.NewLabel(), c.NewLabel()
+		c.resolve(clean(path), fd, absent)
+		clone := stage.Imm(unix.OPEN_TREE_CLONE | unix.OPEN_TREE_CLOEXEC | unix.AT_EMPTY_PATH)
+		c.Do("clone /dev/null", unix.SYS_OPEN_TREE, null.Val(), c.empty, clone).To(mask)
+		// A file on a directory is ENOTDIR: the cheapest way to ask what it is.
+		c.Do("mask", unix.SYS_MOVE_MOUNT, mask.Val(), c.empty, fd.Val(), c.empty, stage.Imm(unix.MOVE_MOUNT_F_EMPTY_PATH|unix.MOVE_MOUNT_T_EMPTY_PATH)).Else(isDir)
+		c.Goto(next)
+		c.Place(isDir)
+		// Before Linux 6.15 a detached mount cannot be cloned: the first use
+		// attaches the tmpfs itself, which can be from then on.
+		c.Do("clone empty directory", unix.SYS_OPEN_TREE, empty.Val(), c.empty, clone).To(mask).Else(first)
+		c.Goto(attach)
+		c.Place(first)
+		c.Set(mask, empty.Val())
+		c.Place(attach)
+		c.attach(mask, fd)
+		c.Goto(next)
+		c.Place(absent)
+		c.allowAbsent()
+		c.Place(next)
+	}
+}
+
+// allowAbsent goes on if the last failure was ENOENT or ENOTDIR, and fails
+// with it otherwise.
+func (c *compiler) allowAbsent() {
+	errno, ok, other := c.Cell(), c.NewLabel(), c.NewLabel()
+	c.Set(errno, c.FailedErrno())
+	c.If(errno.Val(), -1, int(unix.ENOENT), other)
+	c.Goto(ok)
+	c.Place(other)
+	c.Expect("resolve", errno, unix.ENOTDIR)
+	c.Place(ok)
+}

@@ -1,0 +1,240 @@
+package plan
+
+import (
+	"encoding/binary"
+	"strings"
+	"unsafe"
+
+	"ostia/internal/spec"
+	"ostia/internal/stage"
+
+	"golang.org/x/sys/unix"
+)
+
+const mountAttrSize = 32
+
+// setAttr changes a mount's attributes with mount_setattr(2).
+func (c *compiler) setAttr(mnt stage.Cell, a attrs, propagation int, recursive bool) {
+	if a == (attrs{}) && propagation == 0 {
+		return
+	}
+	flags := unix.AT_EMPTY_PATH
+	if recursive {
+		flags |= unix.AT_RECURSIVE
+	}
+	attr := c.U64(a.set, a.clr, uint64(propagation&^unix.MS_REC), 0)
+	c.Do("set attributes", unix.SYS_MOUNT_SETATTR, mnt.Val(), c.empty, stage.Imm(flags), attr, stage.Imm(mountAttrSize))
+}
+
+// mounts attaches everything of the spec's mounts, in order.
+func (c *compiler) mounts() error {
+	for i := range c.spec.Mounts {
+		m := &c.spec.Mounts[i]
+		c.About("mounts", i, m.Destination)
+		if err := c.mount(i, m); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *compiler) mount(i int, m *spec.Mount) error {
+	o := parseOptions(m)
+	dest := clean(m.Destination)
+	if dest == "" {
+		return refuse("mounts", i, m.Destination, "is the root itself: use root.path")
+	}
+	resolve, flags := uint64(inRoot), uint64(0)
+	switch {
+	case m.Type == "proc" || m.Type == "sysfs":
+		// A link here would move procfs away from under the paths that are
+		// masked in it (CVE-2023-27561).
+		resolve |= unix.RESOLVE_NO_SYMLINKS
+	case o.nofollowDest:
+		flags = unix.O_NOFOLLOW
+	}
+	switch {
+	case o.remount:
+		fd := c.target(dest, directory, 0, flags, resolve)
+		c.setAttr(fd, o.attr, 0, false)
+		c.setAttr(fd, o.rattr, 0, true)
+		c.propagate(fd, o.propagation)
+	case c.in.FDs.Prepared != nil && c.in.FDs.Prepared[i] >= 0:
+		// Made by the runtime, with its attributes: an idmapped mount, or a
+		// source that root of the user namespace may not reach.
+		fd := c.Cell()
+		c.Set(fd, stage.Imm(c.in.FDs.Prepared[i]))
+		c.attachBind(fd, dest, &o, flags, resolve)
+	case o.bind:
+		c.bind(m, dest, &o, flags, resolve)
+	case m.Type == "cgroup" || m.Type == "cgroup2":
+		c.cgroupMount(dest, &o)
+	default:
+		mnt := c.filesystem(m.Type, m.Source, &o)
+		target := c.target(dest, directory, 0, flags, resolve)
+		if o.tmpcopyup && m.Type == "tmpfs" {
+			c.copyUp(target, mnt)
+		}
+		c.attach(mnt, target)
+		c.setAttr(mnt, attrs{set: o.rattr.set, clr: o.rattr.clr}, 0, true)
+		c.propagate(mnt, o.propagation)
+		if !o.tmpcopyup {
+			c.attached = append(c.attached, attachment{dest, mnt})
+		}
+	}
+	return nil
+}
+
+// copyUp has the runtime copy what the image holds at the target into the
+// tmpfs that will cover it.
+func (c *compiler) copyUp(target, tmpfs stage.Cell) {
+	c.Set(c.reportWord(ReportValue), target.Val())
+	c.Set(c.reportWord(ReportHead), tmpfs.Val())
+	c.milestone(WantCopyUp)
+	c.await()
+}
+
+// attach puts a detached mount on a descriptor of the container's tree.
+func (c *compiler) attach(mnt, target stage.Cell) {
+	c.Do("attach", unix.SYS_MOVE_MOUNT, mnt.Val(), c.empty, target.Val(), c.empty, stage.Imm(unix.MOVE_MOUNT_F_EMPTY_PATH|unix.MOVE_MOUNT_T_EMPTY_PATH))
+}
+
+// propagate sets propagation types one after the other: slave then shared is
+// not the same as shared alone.
+func (c *compiler) propagate(mnt stage.Cell, types []int) {
+	for _, p := range types {
+		c.setAttr(mnt, attrs{}, p, p&unix.MS_REC != 0)
+	}
+}
+
+// bind mounts a path of the host.
+func (c *compiler) bind(m *spec.Mount, dest string, o *options, flags, resolve uint64) {
+	open := unix.OPEN_TREE_CLONE | unix.OPEN_TREE_CLOEXEC
+	if o.recursive {
+		open |= unix.AT_RECURSIVE
+	}
+	if o.nofollowSource {
+		open |= unix.AT_SYMLINK_NOFOLLOW
+	}
+	fd := c.Cell()
+	c.Do("bind "+m.Source, unix.SYS_OPEN_TREE, stage.Imm(unix.AT_FDCWD), c.Str(m.Source), stage.Imm(open)).To(fd)
+	o.keepSource()
+	c.setAttr(fd, o.attr, 0, false)
+	c.setAttr(fd, o.rattr, 0, true)
+	c.attachBind(fd, dest, o, flags, resolve)
+}
+
+// attachBind attaches a bind mount on a target of the source's kind.
+func (c *compiler) attachBind(fd stage.Cell, dest string, o *options, flags, resolve uint64) {
+	c.Do("stat", unix.SYS_FSTAT, fd.Val(), c.stat())
+	c.attach(fd, c.target(dest, likeSource, c.statMode(), flags, resolve))
+	c.propagate(fd, o.propagation)
+}
+
+// filesystem makes a detached mount of a new filesystem.
+func (c *compiler) filesystem(typ, source string, o *options) stage.Cell {
+	if !contextual(typ, o) {
+		return c.legacyMount(typ, source, o)
+	}
+	if c.fsfd == 0 {
+		c.fsfd = c.Cell()
+	}
+	mnt := c.Cell()
+	c.Do("new "+typ, unix.SYS_FSOPEN, c.Str(typ), stage.Imm(unix.FSOPEN_CLOEXEC)).To(c.fsfd)
+	set := func(cmd int, key, value string) {
+		v := stage.Imm(0)
+		if cmd == unix.FSCONFIG_SET_STRING {
+			v = c.Str(value)
+		}
+		c.Do("option "+key, unix.SYS_FSCONFIG, c.fsfd.Val(), stage.Imm(cmd), c.Str(key), v, stage.Imm(0))
+	}
+	if source != "" {
+		set(unix.FSCONFIG_SET_STRING, "source", source)
+	}
+	for _, flag := range [...]struct {
+		bit  uintptr
+		name string
+	}{{unix.MS_SYNCHRONOUS, "sync"}, {unix.MS_DIRSYNC, "dirsync"}, {unix.MS_MANDLOCK, "mand"}, {unix.MS_LAZYTIME, "lazytime"}} {
+		if o.legacy&flag.bit != 0 {
+			set(unix.FSCONFIG_SET_FLAG, flag.name, "")
+		}
+	}
+	for _, opt := range o.super {
+		if key, value, ok := strings.Cut(opt, "="); ok {
+			set(unix.FSCONFIG_SET_STRING, key, value)
+		} else {
+			set(unix.FSCONFIG_SET_FLAG, key, "")
+		}
+	}
+	zero := stage.Imm(0)
+	c.Do("create", unix.SYS_FSCONFIG, c.fsfd.Val(), stage.Imm(unix.FSCONFIG_CMD_CREATE), zero, zero, zero)
+	c.Do("mount", unix.SYS_FSMOUNT, c.fsfd.Val(), stage.Imm(unix.FSMOUNT_CLOEXEC), stage.Imm(int(o.attr.set))).To(mnt)
+	c.Do("close", unix.SYS_CLOSE, c.fsfd.Val())
+	// Its messages are no longer about what follows.
+	c.Set(c.fsfd, stage.Imm(-1))
+	return mnt
+}
+
+// contextual reports whether a filesystem can be made with fsopen(2):
+// fsconfig(2) takes values of up to 255 bytes, and some filesystems still
+// parse their options as one string.
+func contextual(typ string, o *options) bool {
+	switch typ {
+	case "proc", "sysfs", "tmpfs", "ramfs", "devpts", "mqueue", "cgroup", "cgroup2", "binfmt_misc", "debugfs", "tracefs", "bpf", "hugetlbfs":
+	default:
+		return false
+	}
+	for _, opt := range o.super {
+		if len(opt) > 255 {
+			return false
+		}
+	}
+	return true
+}
+
+// legacyMount makes a detached mount by mount(2): over the container's root,
+// cloned from there, and taken off again.
+func (c *compiler) legacyMount(typ, source string, o *options) stage.Cell {
+	mnt, at := c.Cell(), c.Str(c.in.Rootfs)
+	flags := o.legacy
+	for _, f := range [...]struct {
+		attr uint64
+		ms   uintptr
+	}{
+		{unix.MOUNT_ATTR_RDONLY, unix.MS_RDONLY}, {unix.MOUNT_ATTR_NOSUID, unix.MS_NOSUID},
+		{unix.MOUNT_ATTR_NODEV, unix.MS_NODEV}, {unix.MOUNT_ATTR_NOEXEC, unix.MS_NOEXEC},
+		{unix.MOUNT_ATTR_NOATIME, unix.MS_NOATIME}, {unix.MOUNT_ATTR_STRICTATIME, unix.MS_STRICTATIME},
+		{unix.MOUNT_ATTR_NODIRATIME, unix.MS_NODIRATIME}, {unix.MOUNT_ATTR_NOSYMFOLLOW, unix.MS_NOSYMFOLLOW},
+	} {
+		if o.attr.set&f.attr != 0 {
+			flags |= f.ms
+		}
+	}
+	c.Do("mount "+typ, unix.SYS_MOUNT, c.Str(source), at, c.Str(typ), stage.Imm(int(flags)), c.Str(strings.Join(o.super, ",")))
+	c.Do("clone", unix.SYS_OPEN_TREE, stage.Imm(unix.AT_FDCWD), at, stage.Imm(unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)).To(mnt)
+	c.Do("take off", unix.SYS_UMOUNT2, at, stage.Imm(unix.MNT_DETACH))
+	return mnt
+}
+
+// stat is a struct stat that ops may fill in, and statMode its st_mode.
+func (c *compiler) stat() stage.Arg {
+	if c.statBuffer == (stage.Arg{}) {
+		c.statBuffer = c.Buffer(int(unsafe.Sizeof(unix.Stat_t{})))
+	}
+	return c.statBuffer
+}
+
+func (c *compiler) statMode() stage.Cell {
+	return stage.CellAt(c.stat(), int(unsafe.Offsetof(unix.Stat_t{}.Mode)))
+}
+
+func (c *compiler) statRdev() stage.Cell {
+	return stage.CellAt(c.stat(), int(unsafe.Offsetof(unix.Stat_t{}.Rdev)))
+}
+
+// readonlyAttr is a struct mount_attr that sets read-only.
+func (c *compiler) readonlyAttr() stage.Arg {
+	b := make([]byte, mountAttrSize)
+	binary.LittleEndian.PutUint64(b, unix.MOUNT_ATTR_RDONLY)
+	return c.Bytes(b)
+}

@@ -1,0 +1,194 @@
+// Package plan compiles a configuration into the program that the stage runs:
+// which system calls make the container, in which order, and what each is for.
+// It is pure: the same input gives the same program, and nothing is looked up
+// on the host.
+package plan
+
+import (
+	"ostia/internal/spec"
+	"ostia/internal/stage"
+
+	"golang.org/x/sys/unix"
+)
+
+// Input is what a plan is made of.
+type Input struct {
+	Spec    *spec.Spec
+	Process *spec.Process // of the spec, or of an exec
+	ID      string
+	Rootfs  string // absolute path on the host
+	Host    Host
+	FDs     FDs
+	Seccomp Seccomp
+
+	Cloned       uint64 // CLONE_NEW* that the stage is born with
+	Wait         bool   // create: wait for start
+	Exec         bool   // a process in a container that exists
+	Ask          bool   // be judged before going on; without it the final execve is the verdict
+	Trace        bool
+	NoPivot      bool
+	NoNewKeyring bool
+}
+
+// Host is what a plan needs to know of the host.
+type Host struct {
+	UserNS      bool // the container's processes live in a user namespace other than the first
+	ExecveCheck bool // AT_EXECVE_CHECK works (Linux 6.14)
+	Cgroups     []Hierarchy
+}
+
+// Hierarchy is a cgroup v1 hierarchy or, alone and with V2, the unified one.
+type Hierarchy struct {
+	V2   bool
+	Name string   // folder below /sys/fs/cgroup: "memory", "cpu,cpuacct"
+	Dir  string   // the container's cgroup, an absolute path on the host
+	Link []string // other names of the folder: "cpu", "cpuacct"
+}
+
+// Seccomp is a compiled filter.
+type Seccomp struct {
+	Program []byte // of struct sock_filter; empty for no filter
+	Flags   uint32 // SECCOMP_FILTER_FLAG_*
+	Notify  bool
+	Reports bool // it lets a failed execve be reported: writev, read, exit_group
+}
+
+// FDs are the stage's descriptors by their numbers in the stage; -1 is none.
+type FDs struct {
+	First      int // the first that the entry point must not inherit
+	Sync       int // socket to the runtime
+	Start      int // exec fifo
+	Console    int // socket that takes the terminal
+	HookState  int // file with the state, for createContainer and startContainer hooks
+	HookOutput int // file that takes the hooks' output
+	Trace      int
+	Cgroup     []int // tasks files to join (cgroup v1)
+	Join       []Join
+	Prepared   []int // detached mounts made by the runtime, by index of mounts; nil for none
+	PidNS      int   // exec: pidfd of the container's first process
+	Last       int   // the highest of all
+}
+
+// NoFDs are no descriptors but the first n, which the entry point inherits.
+func NoFDs(n int) FDs {
+	return FDs{First: n, Sync: -1, Start: -1, Console: -1, HookState: -1, HookOutput: -1, Trace: -1, PidNS: -1}
+}
+
+// Join is a namespace to join.
+type Join struct {
+	FD    int
+	Flag  uint64
+	Index int // of linux.namespaces
+}
+
+// Plan is a compiled program.
+type Plan struct {
+	*stage.Program
+	Candidates []string // the paths at which the entry point is looked for, in order
+}
+
+// compiler holds what the concerns share while a plan is made.
+type compiler struct {
+	*stage.Program
+	in         *Input
+	spec       *spec.Spec
+	empty      stage.Arg // ""
+	report     report
+	root       stage.Cell // the container's root, O_PATH
+	null       stage.Cell // the host's /dev/null, O_PATH, verified; 0: not opened yet
+	fsfd       stage.Cell // the filesystem context in use, for its messages
+	attached   []attachment
+	program    stage.Cell // address of the entry point's path
+	argv       stage.Arg
+	env        stage.Arg
+	paths      []stage.Arg // candidates
+	hows       []openHow
+	statBuffer stage.Arg
+}
+
+// Compile makes the plan of create and run.
+func Compile(in *Input) (*Plan, error) {
+	c := newCompiler(in)
+	c.begin()
+	c.joinCgroup()
+	c.attributes()
+	if err := c.namespaces(); err != nil {
+		return nil, err
+	}
+	c.keyring()
+	if c.hasMountNS() {
+		if err := c.rootfs(); err != nil {
+			return nil, err
+		}
+	} else {
+		c.changeRoot()
+	}
+	c.hostname()
+	c.loopback()
+	c.startProcess()
+	return c.finish()
+}
+
+func newCompiler(in *Input) *compiler {
+	c := &compiler{Program: stage.New(), in: in, spec: in.Spec}
+	if in.Trace {
+		c.Trace()
+	}
+	c.empty = c.Str("")
+	c.candidates()
+	c.makeReport()
+	return c
+}
+
+// begin is what comes first whatever follows.
+func (c *compiler) begin() {
+	c.About("", -1, "")
+	// No descriptor of the runtime's survives the execve of the entry point or
+	// of a hook (CVE-2024-21626).
+	c.Do("close descriptors on exec", unix.SYS_CLOSE_RANGE, stage.Imm(c.in.FDs.First), stage.Imm(-1), stage.Imm(unix.CLOSE_RANGE_CLOEXEC))
+	// The kernel named the process after the memfd's number.
+	c.Do("name", unix.SYS_PRCTL, stage.Imm(unix.PR_SET_NAME), c.Str("ostia:stage"))
+	c.Do("umask", unix.SYS_UMASK, stage.Imm(0))
+	c.Do("new session", unix.SYS_SETSID).Ignore(unix.EPERM)
+}
+
+// joinCgroup enters the cgroup v1 hierarchies: "0" is the writing thread. The
+// tasks file, because a write to cgroup.procs takes 8 ms (an RCU grace
+// period). On v2 the stage is born in its cgroup.
+func (c *compiler) joinCgroup() {
+	c.About("linux.cgroupsPath", -1, "")
+	for _, fd := range c.in.FDs.Cgroup {
+		c.Do("join cgroup", unix.SYS_WRITE, stage.Imm(fd), c.Str("0"), stage.Imm(1))
+	}
+}
+
+func (c *compiler) hasMountNS() bool { return c.has(unix.CLONE_NEWNS) }
+
+// has reports whether the container has a namespace of its own of this kind,
+// new or by path.
+func (c *compiler) has(flag uint64) bool {
+	for i := range c.spec.Linux.Namespaces {
+		if c.spec.Linux.Namespaces[i].Flag == flag {
+			return true
+		}
+	}
+	return false
+}
+
+// isNew reports whether the namespace is made for this container.
+func (c *compiler) isNew(flag uint64) bool {
+	for i := range c.spec.Linux.Namespaces {
+		if n := &c.spec.Linux.Namespaces[i]; n.Flag == flag {
+			return n.Path == ""
+		}
+	}
+	return false
+}
+
+// finish adds the failure handler and closes the plan.
+func (c *compiler) finish() (*Plan, error) {
+	c.failure()
+	p := &Plan{Program: c.Program, Candidates: make([]string, 0, len(c.paths))}
+	p.Candidates = append(p.Candidates, Candidates(c.in.Process)...)
+	return p, nil
+}

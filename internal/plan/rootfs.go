@@ -1,0 +1,109 @@
+package plan
+
+import (
+	"ostia/internal/stage"
+
+	"golang.org/x/sys/unix"
+)
+
+// rootfs makes the container's tree below the bundle's root, while the host's
+// is in sight, and then makes it the root. Whatever the tree holds is hostile:
+// every path in it is resolved with openat2 below a descriptor, once.
+func (c *compiler) rootfs() error {
+	c.sysctls()
+	flags := unix.MS_SLAVE | unix.MS_REC
+	if name := c.spec.Linux.RootfsPropagation; name != "" {
+		var ok bool
+		if flags, ok = propagation(name); !ok {
+			return refuse("linux.rootfsPropagation", -1, "", "unknown propagation "+quote(name)+": use private, slave, shared or unbindable, with or without a leading r")
+		}
+	}
+	c.About("linux.rootfsPropagation", -1, "/")
+	none := stage.Imm(0)
+	c.Do("set propagation", unix.SYS_MOUNT, none, c.Str("/"), none, stage.Imm(flags), none)
+
+	c.About("root.path", -1, c.in.Rootfs)
+	path := c.Str(c.in.Rootfs)
+	tree := c.Cell()
+	c.Do("clone", unix.SYS_OPEN_TREE, stage.Imm(unix.AT_FDCWD), path, stage.Imm(unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_RECURSIVE)).To(tree)
+	if flags&unix.MS_SHARED != 0 {
+		// pivot_root(2) refuses a root whose parent is shared.
+		c.makeParentPrivate(path)
+	}
+	c.Do("mount", unix.SYS_MOVE_MOUNT, tree.Val(), c.empty, stage.Imm(unix.AT_FDCWD), path, stage.Imm(unix.MOVE_MOUNT_F_EMPTY_PATH|unix.MOVE_MOUNT_T_SYMLINKS))
+	c.root = tree // it is attached now
+	if err := c.mounts(); err != nil {
+		return err
+	}
+	c.devices()
+	c.console()
+	c.hooksBeforePivot()
+	c.labels()
+	c.readonlyPaths()
+	c.maskedPaths()
+	c.pivot()
+	if flags&(unix.MS_SHARED|unix.MS_UNBINDABLE) != 0 {
+		c.About("linux.rootfsPropagation", -1, "/")
+		c.Do("set propagation", unix.SYS_MOUNT, none, c.Str("/"), none, stage.Imm(flags), none)
+	}
+	if c.spec.Root.Readonly {
+		c.About("root.readonly", -1, "/")
+		c.Do("make read-only", unix.SYS_MOUNT_SETATTR, stage.Imm(unix.AT_FDCWD), c.Str("/"), stage.Imm(0), c.readonlyAttr(), stage.Imm(mountAttrSize))
+	}
+	return nil
+}
+
+// makeParentPrivate makes the mount that the path lies on private: the path
+// itself if it is a mount, else the nearest ancestor that is one.
+func (c *compiler) makeParentPrivate(path stage.Arg) {
+	none := stage.Imm(0)
+	dir := c.in.Rootfs
+	done := c.NewLabel()
+	for {
+		next := c.NewLabel()
+		c.Do("make "+dir+" private", unix.SYS_MOUNT, none, c.Str(dir), none, stage.Imm(unix.MS_PRIVATE), none).Else(next)
+		c.Goto(done)
+		c.Place(next)
+		if dir == "/" {
+			break
+		}
+		dir = parent(dir)
+	}
+	c.Place(done)
+}
+
+// pivot makes the tree the root and drops the host's.
+func (c *compiler) pivot() {
+	c.About("root.path", -1, c.in.Rootfs)
+	none := stage.Imm(0)
+	dot := c.Str(".")
+	c.Do("enter", unix.SYS_FCHDIR, c.root.Val())
+	if c.in.NoPivot {
+		// An initramfs cannot be pivoted away from: move the tree over it.
+		c.Do("move to /", unix.SYS_MOUNT, dot, c.Str("/"), none, stage.Imm(unix.MS_MOVE), none)
+		c.Do("chroot", unix.SYS_CHROOT, dot)
+	} else {
+		// The new root may cover the old one: pivot_root(2), "pivot_root(".", ".")".
+		c.Do("pivot_root", unix.SYS_PIVOT_ROOT, dot, dot)
+		c.Do("drop the host's tree", unix.SYS_UMOUNT2, dot, stage.Imm(unix.MNT_DETACH))
+	}
+	c.Do("enter", unix.SYS_CHDIR, c.Str("/"))
+	// All descriptors of the tree's making; those of the runtime lie below.
+	c.Do("close the tree's descriptors", unix.SYS_CLOSE_RANGE, stage.Imm(c.in.FDs.Last+1), stage.Imm(-1), none)
+}
+
+// changeRoot is all that can be done without a mount namespace.
+func (c *compiler) changeRoot() {
+	c.About("root.path", -1, c.in.Rootfs)
+	c.Do("enter", unix.SYS_CHDIR, c.Str(c.in.Rootfs))
+	c.Do("chroot", unix.SYS_CHROOT, c.Str("."))
+}
+
+func parent(path string) string {
+	for i := len(path) - 1; i > 0; i-- {
+		if path[i] == '/' {
+			return path[:i]
+		}
+	}
+	return "/"
+}

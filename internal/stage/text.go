@@ -1,0 +1,123 @@
+package stage
+
+import (
+	"strconv"
+	"strings"
+)
+
+// Text is the program for people: one op a line with its number, what it is
+// for, the call with strings in place of their addresses, and where it goes
+// when it fails. name gives the names of system calls.
+func (p *Program) Text(name func(nr int) string) string {
+	var b strings.Builder
+	last := ""
+	for i := 1; i < len(p.ops); i++ {
+		o := &p.ops[i]
+		if about := (Note{o.note.Pointer, o.note.Index, o.note.Subject, ""}).String(); about != last {
+			last = about
+			if about == "" {
+				about = "ostia:"
+			}
+			b.WriteString(strings.TrimSuffix(about, " ") + "\n")
+		}
+		b.WriteString("  " + pad(strconv.Itoa(i), 4) + "  " + p.call(o, name))
+		if o.dst != 0 {
+			b.WriteString(" -> " + p.place(int32(o.dst)))
+		}
+		if o.ignore != 0 {
+			b.WriteString(", " + o.ignore.Error() + " is fine")
+		}
+		if o.onerr != Failure {
+			b.WriteString(", else " + strconv.Itoa(p.labels[o.onerr]))
+		}
+		if o.nr != Assert {
+			b.WriteString("  # " + o.note.Verb)
+		} else if o.onerr == Failure && o.note.Verb != "set" {
+			b.WriteString("  # else: " + o.note.Verb)
+		}
+		b.WriteByte('\n')
+	}
+	return b.String()
+}
+
+func (p *Program) call(o *op, name func(int) string) string {
+	if o.nr == Assert {
+		switch {
+		case o.note.Verb == "set":
+			return "set " + p.arg(o.args[0])
+		case o.note.Verb == "goto":
+			return "goto"
+		}
+		cond := p.arg(o.args[0])
+		if o.args[1] != Imm(-1) {
+			cond += " & " + p.arg(o.args[1])
+		}
+		return "require " + cond + " == " + p.arg(o.args[2])
+	}
+	n := len(o.args)
+	for n > 0 && o.args[n-1] == (Arg{}) {
+		n--
+	}
+	args := make([]string, n)
+	for i := range n {
+		args[i] = p.arg(o.args[i])
+	}
+	return name(int(o.nr)) + "(" + strings.Join(args, ", ") + ")"
+}
+
+// arg is an argument for people: a string in quotes, a cell by its name, a
+// number.
+func (p *Program) arg(a Arg) string {
+	switch a.k {
+	case load:
+		return p.place(a.v)
+	case address:
+		if s, ok := p.text(a.v); ok {
+			return strconv.Quote(s)
+		}
+		return "&" + p.place(a.v)
+	}
+	if a.v > 0xffff {
+		return "0x" + strconv.FormatInt(int64(a.v), 16)
+	}
+	return strconv.Itoa(int(a.v))
+}
+
+// place names a word of memory.
+func (p *Program) place(v int32) string {
+	switch {
+	case v == recordOff:
+		return "failed.op"
+	case v < 0:
+		return "failed.errno"
+	case v&traceBit != 0:
+		return "times"
+	case v&bssBit != 0:
+		return "buffer" + strconv.Itoa(int(v&^bssBit))
+	}
+	return "w" + strconv.Itoa(int(v))
+}
+
+// text is the string at an address, if one was put there.
+func (p *Program) text(v int32) (string, bool) {
+	if v < 0 || v&(bssBit|traceBit) != 0 {
+		return "", false
+	}
+	for _, s := range p.strs {
+		if s == v {
+			end := v
+			for p.data[end] != 0 {
+				end++
+			}
+			return string(p.data[v:end]), true
+		}
+	}
+	return "", false
+}
+
+func pad(s string, n int) string {
+	for len(s) < n {
+		s = " " + s
+	}
+	return s
+}
