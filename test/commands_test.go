@@ -57,7 +57,7 @@ func busyboxPath(ts *testscript.TestScript) string {
 
 // config DIR POINTER VALUE sets a field of a bundle's config.json. VALUE is
 // JSON; what does not parse is a string. A last "-" in POINTER appends to an
-// array. Without VALUE the field is removed.
+// array. @FILE is the JSON in a file. Without VALUE the field is removed.
 func config(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 || len(args) > 3 {
 		ts.Fatalf("usage: config DIR POINTER [VALUE]")
@@ -67,7 +67,11 @@ func config(ts *testscript.TestScript, neg bool, args []string) {
 		edit(ts, path, args[1], removed{})
 		return
 	}
-	edit(ts, path, args[1], parsed(args[2]))
+	value := args[2]
+	if file, ok := strings.CutPrefix(value, "@"); ok {
+		value = ts.ReadFile(file)
+	}
+	edit(ts, path, args[1], parsed(value))
 }
 
 func parsed(text string) any {
