@@ -1,6 +1,9 @@
 package entrypoint
 
-import "strings"
+import (
+	"strconv"
+	"strings"
+)
 
 // Handler is an entry of binfmt_misc.
 type Handler struct {
@@ -52,6 +55,54 @@ func (j *judge) handler(path string, head []byte) *Handler {
 	return nil
 }
 
-func readHandlers() ([]Handler, bool) { return nil, true }
+// parseHandler reads the file of a handler below /proc/sys/fs/binfmt_misc. ok is
+// false for one that is disabled or not understood.
+func parseHandler(name, text string) (h Handler, ok bool) {
+	h.Name = name
+	enabled, matches := false, false
+	for more := true; more; {
+		var line string
+		line, text, more = strings.Cut(text, "\n")
+		key, value, _ := strings.Cut(line, " ")
+		var err error
+		switch key {
+		case "enabled":
+			enabled = true
+		case "interpreter":
+			h.Interpreter = value
+		case "flags:":
+			h.Fixed = strings.IndexByte(value, 'F') >= 0
+		case "extension":
+			h.Extension, matches = strings.TrimPrefix(value, "."), len(value) > 1
+		case "offset":
+			h.Offset, err = strconv.Atoi(value)
+		case "magic":
+			h.Magic, err = decodeHex(value)
+			matches = len(h.Magic) > 0
+		case "mask":
+			h.Mask, err = decodeHex(value)
+		}
+		if err != nil {
+			return Handler{}, false
+		}
+	}
+	if h.Mask != nil && len(h.Mask) != len(h.Magic) {
+		return Handler{}, false
+	}
+	return h, enabled && matches
+}
 
-func tryHeader(header []byte) bool { return false }
+func decodeHex(s string) ([]byte, error) {
+	if len(s)%2 != 0 {
+		return nil, strconv.ErrSyntax
+	}
+	b := make([]byte, len(s)/2)
+	for i := range b {
+		n, err := strconv.ParseUint(s[2*i:2*i+2], 16, 8)
+		if err != nil {
+			return nil, err
+		}
+		b[i] = byte(n)
+	}
+	return b, nil
+}

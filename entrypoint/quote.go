@@ -15,9 +15,9 @@ var matched = [...]string{
 
 // The longest name that is printed whole, and what is kept of a longer one.
 const (
-	maxName  = 100
-	keepHead = 60
-	keepTail = 35
+	maxName  = 80
+	keepHead = 48
+	keepTail = 28
 )
 
 // quote is s as a quoted Go string of printable characters, on one line and of
