@@ -193,7 +193,7 @@ func notDirectory(p *place) string {
 	if p.errno != syscall.ENOTDIR {
 		return ""
 	}
-	return plain(p.path) + " is a file, not a directory"
+	return plain(p.path) + " is a file, used as a directory"
 }
 
 func tooLong(path string) string {

@@ -13,20 +13,22 @@ var matched = [...]string{
 	"not found", "no such file", "open executable",
 }
 
-// The longest name that is printed whole, and what is kept of a longer one.
+// The longest strings that are printed whole, in bytes as printed. args[0] has
+// more room, since dockerd before 23 looks for it in a NotFound message.
 const (
-	maxName  = 80
-	keepHead = 48
-	keepTail = 28
+	maxName = 80
+	maxArg0 = 160
 )
 
 // quote is s as a quoted Go string of printable characters, on one line and of
 // bounded length. A name that holds the words of an engine's rule is written
 // with escaped spaces, so that the rule sees only our own words.
-func quote(s string) string {
+func quote(s string) string { return quoteUpTo(s, maxName) }
+
+func quoteUpTo(s string, longest int) string {
 	q := strconv.Quote(s)
-	if len(q) > maxName+2 {
-		q = elide(s)
+	if len(q) > longest+2 {
+		q = elide(s, longest*5/8, longest*5/16)
 	}
 	low := strings.ToLower(q)
 	for _, m := range matched {
@@ -38,7 +40,7 @@ func quote(s string) string {
 }
 
 // elide quotes the two ends of s, never half a character or half an escape.
-func elide(s string) string {
+func elide(s string, keepHead, keepTail int) string {
 	head, i := "", 0
 	for i < len(s) {
 		_, n := utf8.DecodeRuneInString(s[i:])

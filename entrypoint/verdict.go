@@ -32,9 +32,10 @@ func (v *Verdict) Err() error {
 
 // Error is the line for the user. A NotFound verdict never holds "permission
 // denied", "operation not permitted" or "is a directory"; a CannotRun verdict
-// never holds "not found", "no such file" or "open executable".
+// never holds "not found", "no such file", "open executable" or "not a
+// directory".
 func (v *Verdict) Error() string {
-	s := "exec: " + quote(v.Name) + ": " + v.classic()
+	s := "exec: " + quoteUpTo(v.Name, maxArg0) + ": " + v.classic()
 	if v.Reason != "" {
 		s += ": " + v.Reason
 	}
@@ -90,7 +91,7 @@ func known(e syscall.Errno) string {
 	case syscall.EPERM:
 		return "refused by a security module, or by seccomp" // not its own words: they are another class to the engines
 	case syscall.ENOTDIR:
-		return "a component of the path is not a directory"
+		return "a component of the path is a file, used as a directory"
 	case syscall.ELOOP:
 		return "too many symbolic links, or scripts that are each other's interpreter"
 	case syscall.ENAMETOOLONG:
