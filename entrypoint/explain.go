@@ -42,16 +42,16 @@ func (v *Verdict) explainProgram(t *Tree) {
 	case syscall.ENOTDIR:
 		why = notDirectory(&p)
 	case syscall.ELOOP:
-		if p.errno == syscall.ELOOP && p.link != "" {
-			why = "symbolic links go round in circles (" + plain(p.link) + " leads to " + quote(p.to) + ")"
-		}
+		why = circle(&p)
 	case syscall.ENAMETOOLONG:
 		why = tooLong(v.Path)
 	}
 	if why == "" {
 		return
 	}
-	if v.searched && v.Path != v.Name && !strings.HasPrefix(why, plain(v.Path)) {
+	if p.errno == 0 && p.shut == nil && p.link != "" && p.fs.Flags&unix.ST_NOEXEC == 0 {
+		why = "it leads to " + plain(p.path) + ": " + why
+	} else if v.searched && !strings.HasPrefix(why, plain(v.Path)) {
 		why = plain(v.Path) + ": " + why
 	}
 	v.Reason = why
@@ -64,7 +64,7 @@ func first(a, b string) string {
 	return b
 }
 
-// explainInterpreter adds to a reason that names the interpreter already.
+// explainInterpreter is about an interpreter, which the reason names already.
 func (v *Verdict) explainInterpreter(t *Tree) {
 	p := t.walk(v.Culprit)
 	why := ""
@@ -74,14 +74,16 @@ func (v *Verdict) explainInterpreter(t *Tree) {
 			why = "is a directory"
 		}
 	case syscall.ENOENT:
-		if p.link != "" {
-			why = dangling(&p)
+		if p.link != "" && p.errno == syscall.ENOENT {
+			v.Reason += ": " + dangling(&p)
 		}
 	case syscall.ENOTDIR:
 		why = notDirectory(&p)
+	case syscall.ELOOP:
+		why = circle(&p)
 	}
-	if why != "" {
-		v.Reason += ": " + why
+	if why != "" && v.its != "" {
+		v.Reason = v.its + ": " + why
 	}
 }
 
@@ -171,7 +173,7 @@ func (t *Tree) absent(p *place, path string) string {
 			return plain(parent) + " holds " + quote(name)
 		}
 	}
-	if !strings.HasSuffix(strings.TrimRight(path, "/"), base) {
+	if path[0] != '/' || !strings.HasSuffix(strings.TrimRight(path, "/"), base) {
 		return plain(p.path) + " does not exist"
 	}
 	return ""
@@ -179,6 +181,14 @@ func (t *Tree) absent(p *place, path string) string {
 
 func dangling(p *place) string {
 	return plain(p.link) + " is a symbolic link to " + quote(p.to) + ", which does not exist"
+}
+
+// circle names a link of too many; "" if the errno was about interpreters.
+func circle(p *place) string {
+	if p.errno != syscall.ELOOP || p.link == "" {
+		return ""
+	}
+	return "symbolic links go round in circles (" + plain(p.link) + " leads to " + quote(p.to) + ")"
 }
 
 func parentOf(path string) (dir, base string) {
@@ -214,7 +224,7 @@ func misspelt(name string) string {
 	case name == "":
 		return "args[0] is empty"
 	case name[0] == '"' || name[0] == '\'' || name[0] == '[':
-		return "args[0] begins with " + string(name[0]) + ": is a shell's quoting meant? No shell reads it"
+		return "args[0] begins with " + quote(name[:1]) + ": no shell reads quotes or brackets here"
 	case strings.TrimRight(name, " \t\r\n") != name || strings.TrimLeft(name, " \t\r\n") != name:
 		return "args[0] begins or ends with a blank or a line end"
 	case strings.IndexByte(name, ' ') >= 0:
@@ -224,7 +234,7 @@ func misspelt(name string) string {
 	case name[0] == '-':
 		return "args[0] looks like an option: is the program missing before it?"
 	case name[0] == '~' || name[0] == '$':
-		return "args[0] begins with " + string(name[0]) + ": no shell expands it"
+		return "args[0] begins with " + quote(name[:1]) + ": no shell expands it"
 	}
 	return ""
 }

@@ -25,7 +25,7 @@ func (j *judge) file(path string, f Probe) {
 		}
 		f = j.p.Probe(next)
 		if f.Errno != 0 {
-			j.missing(next, role, f.Errno)
+			j.unusable(next, role, subject, f.Errno)
 			return
 		}
 		// A probe's head is good until the next probe only, and that is all it is
@@ -91,25 +91,33 @@ func isText(b []byte) bool {
 func (j *judge) script(path string, head []byte, subject string) (next, role string) {
 	name, _, ok := interpreter(head)
 	switch {
+	case !ok && isBlank(head):
+		j.v.fail(syscall.ENOEXEC, path, about(subject, "exec format error: its #! line names no interpreter"))
 	case !ok:
-		j.v.fail(syscall.ENOEXEC, path, about(subject, "exec format error: its #! line names no interpreter, or one of more than "+strconv.Itoa(bufferSize-3)+" bytes"))
+		j.v.fail(syscall.ENOEXEC, path, about(subject, "exec format error: its #! line is longer than the "+strconv.Itoa(bufferSize-1)+" bytes that the kernel reads"))
 	case name == "":
 		j.v.fail(syscall.ENOENT, path, about(subject, "its #! line has a NUL byte in place of an interpreter"))
 	}
 	return name, "interpreter"
 }
 
-// missing says why an interpreter cannot be used.
-func (j *judge) missing(name, role string, e syscall.Errno) {
+// isBlank reports whether nothing follows #! on the first line.
+func isBlank(head []byte) bool {
+	line, _, _ := strings.Cut(string(head[2:min(len(head), bufferSize)]), "\n")
+	return strings.Trim(line, " \t") == ""
+}
+
+// unusable says why an interpreter cannot be executed.
+func (j *judge) unusable(name, role, subject string, e syscall.Errno) {
 	j.v.fail(e, name, "")
-	its := "its " + role + " " + quote(name)
+	j.v.its = about(subject, "its "+role+" "+quote(name))
 	switch {
 	case e == syscall.ENOENT:
-		j.v.Reason = absent(name, role, its)
+		j.v.Reason = about(subject, absent(name, role, "its "+role+" "+quote(name)))
 	case e == syscall.EACCES:
-		j.v.Reason = its + " may not be executed"
+		j.v.Reason = j.v.its + " may not be executed"
 	default:
-		j.v.Reason = its + ": " + j.v.Reason
+		j.v.Reason = j.v.its + ": " + j.v.Reason
 	}
 }
 
@@ -273,10 +281,7 @@ func (j *judge) read(path string, head []byte, offset uint64, n int) []byte {
 func (j *judge) loader(name string, program *elfHeader, subject string) {
 	f := j.p.Probe(name)
 	if f.Errno != 0 {
-		j.missing(name, loaderRole, f.Errno)
-		if subject != "" {
-			j.v.Reason = about(subject, j.v.Reason)
-		}
+		j.unusable(name, loaderRole, subject, f.Errno)
 		return
 	}
 	if f.Head == nil {

@@ -19,7 +19,8 @@ type Verdict struct {
 	Errno   syscall.Errno // what execve(2) would fail with; EISDIR for a directory
 	Reason  string        // what is wrong and, where it is short, the way out; may be empty
 
-	searched bool // Name has no slash
+	searched bool   // Name has no slash
+	its      string // the interpreter that Culprit is, in a reason's words
 }
 
 // Err is v as an error, nil if the program can be run.
