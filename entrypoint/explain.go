@@ -43,6 +43,8 @@ func (v *Verdict) explainProgram(t *Tree) {
 		why = notDirectory(&p)
 	case syscall.ELOOP:
 		why = circle(&p)
+	case syscall.E2BIG:
+		why = "argument list too long: args have " + strconv.Itoa(size(t.Args)) + " bytes and env " + strconv.Itoa(size(t.Env)) + " (a single one may have 131071, all together a quarter of the stack limit)"
 	case syscall.ENAMETOOLONG:
 		why = tooLong(v.Path)
 	}
@@ -204,6 +206,14 @@ func notDirectory(p *place) string {
 		return ""
 	}
 	return plain(p.path) + " is a file, used as a directory"
+}
+
+// size is what the strings take with their NULs.
+func size(list []string) (n int) {
+	for _, s := range list {
+		n += len(s) + 1
+	}
+	return n
 }
 
 func tooLong(path string) string {

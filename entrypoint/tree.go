@@ -13,7 +13,7 @@ type Tree struct {
 	Root        int    // descriptor of the container's root directory; O_PATH will do
 	Cwd         string // the process's working directory in it; "" is "/"
 	Credentials Credentials
-	Env         []string
+	Args, Env   []string
 	UIDs, GIDs  []IDMap // mappings of the process's user namespace; nil if it is ours
 	// Mount names a mount by its place in the configuration, "mounts[4]", given
 	// its mount point in the container; "" if it has none. May be nil.

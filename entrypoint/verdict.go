@@ -90,7 +90,7 @@ func known(e syscall.Errno) string {
 	case 0, syscall.ENOENT, syscall.EACCES, syscall.EISDIR:
 		return ""
 	case syscall.EPERM:
-		return "refused by a security module, or by seccomp" // not its own words: they are another class to the engines
+		return "refused by a security module or a seccomp filter, or its file capabilities (getcap) exceed those that the process may have"
 	case syscall.ENOTDIR:
 		return "a component of the path is a file, used as a directory"
 	case syscall.ELOOP:
