@@ -1,54 +1,19 @@
 package plan
 
 import (
-	"strings"
 	"unsafe"
 
+	"ostia/entrypoint"
 	"ostia/internal/linux"
-	"ostia/internal/spec"
 	"ostia/internal/stage"
 
 	"golang.org/x/sys/unix"
 )
 
-// Candidates are the paths at which execvp(3) would look for the process's
-// program, in order: the name itself when it has a slash, else one path an
-// element of the last PATH in env. An empty element is the working directory.
-// No PATH, or an empty one, gives none.
-func Candidates(p *spec.Process) []string {
-	name := p.Args[0]
-	if strings.IndexByte(name, '/') >= 0 {
-		return []string{name}
-	}
-	path := ""
-	for i := len(p.Env) - 1; i >= 0; i-- {
-		if v, ok := strings.CutPrefix(p.Env[i], "PATH="); ok {
-			path = v
-			break
-		}
-	}
-	if path == "" || name == "" {
-		return nil
-	}
-	paths := make([]string, 0, 8)
-	for more := true; more; {
-		var dir string
-		dir, path, more = strings.Cut(path, ":")
-		switch {
-		case dir == "":
-			paths = append(paths, "./"+name)
-		case dir[len(dir)-1] == '/':
-			paths = append(paths, dir+name)
-		default:
-			paths = append(paths, dir+"/"+name)
-		}
-	}
-	return paths
-}
-
 func (c *compiler) candidates() {
 	p := c.in.Process
-	for _, path := range Candidates(p) {
+	c.names = entrypoint.Candidates(p.Args[0], p.Env)
+	for _, path := range c.names {
 		c.paths = append(c.paths, c.Str(path))
 	}
 	c.argv, c.env = c.Vec(p.Args), c.Vec(p.Env)
@@ -101,8 +66,9 @@ func (c *compiler) execute() {
 		// The listener must reach its agent before create returns.
 		c.seccomp()
 	}
+	c.find()
 	if c.in.Ask {
-		c.judge()
+		c.beJudged()
 	}
 	if c.in.Wait {
 		c.waitForStart()
@@ -114,43 +80,19 @@ func (c *compiler) execute() {
 	if !notify {
 		c.seccomp()
 	}
-	switch {
-	case c.in.Wait:
+	o := c.Do("execute", unix.SYS_EXECVE, c.program.Val(), c.argv, c.env)
+	if c.in.Wait {
 		late := c.NewLabel()
-		c.Do("execute", unix.SYS_EXECVE, c.program.Val(), c.argv, c.env).Else(late)
+		o.Else(late)
 		c.Place(late)
 		c.tooLate()
-	case c.in.Ask:
-		c.Do("execute", unix.SYS_EXECVE, c.program.Val(), c.argv, c.env).To(c.result(0))
-	default:
-		c.executeFirst()
 	}
 }
 
-// executeFirst tries the candidates as execvp(3) does. When all have failed,
-// the last failure is reported with every candidate's result.
-func (c *compiler) executeFirst() {
-	for i, path := range c.paths {
-		next := c.NewLabel()
-		o := c.Do("execute", unix.SYS_EXECVE, path, c.argv, c.env).To(c.result(i))
-		if i < len(c.paths)-1 {
-			o.Else(next)
-		}
-		c.Place(next)
-	}
-	if len(c.paths) == 0 {
-		c.notFound()
-	}
-}
-
-func (c *compiler) notFound() {
-	c.Require("execute", stage.Imm(0), -1, 1, unix.ENOENT)
-}
-
-// judge walks the candidates, reports the first that may be executed with its
-// first bytes, and waits for the verdict.
-func (c *compiler) judge() {
-	found, goOn := c.NewLabel(), c.NewLabel()
+// find looks for the first candidate that may be executed. When there is none,
+// the runtime makes the verdict from the results of all.
+func (c *compiler) find() {
+	found := c.NewLabel()
 	for i, path := range c.paths {
 		next := c.NewLabel()
 		c.check(path, c.result(i), next)
@@ -158,8 +100,14 @@ func (c *compiler) judge() {
 		c.Goto(found)
 		c.Place(next)
 	}
-	c.notFound()
+	c.Require("execute", stage.Imm(0), -1, 1, unix.ENOENT)
 	c.Place(found)
+}
+
+// beJudged reports the first bytes of the entry point and waits for the
+// verdict on them.
+func (c *compiler) beJudged() {
+	goOn := c.NewLabel()
 	c.readHead(c.program.Val())
 	c.milestone(WantWord)
 	end := c.NewLabel()
@@ -182,39 +130,18 @@ func (c *compiler) waitForStart() {
 // tooLate is the end of a container whose execve failed after start had
 // reported success: one line on its stderr, and the status that a shell gives.
 func (c *compiler) tooLate() {
-	name := quote(c.in.Process.Args[0])
-	denied, errno := c.NewLabel(), c.Cell()
+	errno := c.Cell()
 	c.Set(errno, c.FailedErrno())
-	c.If(errno.Val(), -1, int(unix.ENOENT), denied)
-	say := func(text string, status int) {
+	for _, e := range [...]unix.Errno{unix.ENOENT, unix.EACCES, unix.ENOEXEC, 0} {
+		other := c.NewLabel()
+		if e != 0 {
+			c.If(errno.Val(), -1, int(e), other)
+		}
+		text, status := entrypoint.Late(c.in.Process.Args[0], e)
 		exit := c.NewLabel()
 		c.Do("say why", unix.SYS_WRITE, stage.Imm(2), c.Str(text), stage.Imm(len(text))).Else(exit)
 		c.Place(exit)
 		c.exit(status)
+		c.Place(other)
 	}
-	say("ostia: exec: "+name+": no such file or directory: it or its interpreter went missing after create\n", 127)
-	c.Place(denied)
-	noexec := c.NewLabel()
-	c.If(errno.Val(), -1, int(unix.ENOEXEC), noexec)
-	say("ostia: exec: "+name+": permission denied: not an executable format (exec format error)\n", 126)
-	c.Place(noexec)
-	say("ostia: exec: "+name+": permission denied: the kernel refused to execute it after start\n", 126)
-}
-
-// quote puts s in double quotes on one line.
-func quote(s string) string {
-	const hex = "0123456789abcdef"
-	b := make([]byte, 0, len(s)+2)
-	b = append(b, '"')
-	for i := 0; i < len(s); i++ {
-		switch ch := s[i]; {
-		case ch == '"' || ch == '\\':
-			b = append(b, '\\', ch)
-		case ch < 0x20 || ch == 0x7f:
-			b = append(b, '\\', 'x', hex[ch>>4], hex[ch&15])
-		default:
-			b = append(b, ch)
-		}
-	}
-	return string(append(b, '"'))
 }

@@ -8,11 +8,11 @@ import (
 )
 
 // hooksBeforePivot lets the runtime run the prestart and createRuntime hooks
-// in its own namespaces, and then runs the createContainer hooks in the
+// in its own namespaces, and write the state for the others, and then runs the createContainer hooks in the
 // container's, where the host's paths are still in sight.
 func (c *compiler) hooksBeforePivot() {
 	h := &c.spec.Hooks
-	if len(h.Prestart)+len(h.CreateRuntime) > 0 {
+	if len(h.Prestart)+len(h.CreateRuntime)+len(h.CreateContainer)+len(h.StartContainer) > 0 {
 		c.About("hooks.createRuntime", -1, "")
 		c.milestone(WantHooks)
 		c.await()

@@ -101,7 +101,8 @@ type compiler struct {
 	program    stage.Cell // address of the entry point's path
 	argv       stage.Arg
 	env        stage.Arg
-	paths      []stage.Arg // candidates
+	names      []string    // candidates
+	paths      []stage.Arg // the same
 	hows       []openHow
 	statBuffer stage.Arg
 }
@@ -188,7 +189,5 @@ func (c *compiler) isNew(flag uint64) bool {
 // finish adds the failure handler and closes the plan.
 func (c *compiler) finish() (*Plan, error) {
 	c.failure()
-	p := &Plan{Program: c.Program, Candidates: make([]string, 0, len(c.paths))}
-	p.Candidates = append(p.Candidates, Candidates(c.in.Process)...)
-	return p, nil
+	return &Plan{Program: c.Program, Candidates: c.names}, nil
 }

@@ -59,6 +59,10 @@ func clean(path string) string {
 	return strings.Join(parts, "/")
 }
 
+// SamePath reports whether two paths of the container are the same text once
+// cleaned.
+func SamePath(a, b string) bool { return clean(a) == clean(b) }
+
 // how is a struct open_how for O_PATH with these RESOLVE_ flags.
 func (c *compiler) how(extra uint64, resolve uint64) stage.Arg {
 	for i := range c.hows {

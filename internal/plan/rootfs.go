@@ -1,6 +1,8 @@
 package plan
 
 import (
+	"strconv"
+
 	"ostia/internal/stage"
 
 	"golang.org/x/sys/unix"
@@ -15,7 +17,7 @@ func (c *compiler) rootfs() error {
 	if name := c.spec.Linux.RootfsPropagation; name != "" {
 		var ok bool
 		if flags, ok = propagation(name); !ok {
-			return refuse("linux.rootfsPropagation", -1, "", "unknown propagation "+quote(name)+": use private, slave, shared or unbindable, with or without a leading r")
+			return refuse("linux.rootfsPropagation", -1, "", "unknown propagation "+strconv.Quote(name)+": use private, slave, shared or unbindable, with or without a leading r")
 		}
 	}
 	c.About("linux.rootfsPropagation", -1, "/")

@@ -1,0 +1,37 @@
+package cgroup
+
+import "strings"
+
+// membership is a process's cgroup in one hierarchy, a line of
+// /proc/PID/cgroup (cgroups(7)).
+type membership struct {
+	controllers string // "cpu,cpuacct", "name=systemd"; empty for version 2
+	path        string
+}
+
+// parseMembership returns the lines of a /proc/PID/cgroup file; one that is
+// not of its form is passed over.
+func parseMembership(text string) []membership {
+	ms := make([]membership, 0, 16)
+	for line := range strings.SplitSeq(text, "\n") {
+		// 4:memory:/user.slice
+		id, rest, _ := strings.Cut(line, ":")
+		controllers, path, ok := strings.Cut(rest, ":")
+		if !ok || !strings.HasPrefix(path, "/") || controllers == "" && id != "0" {
+			continue
+		}
+		ms = append(ms, membership{controllers, path})
+	}
+	return ms
+}
+
+// unifiedMembership is the process's cgroup in the version 2 hierarchy, "/"
+// when it has none.
+func unifiedMembership(text string) string {
+	for _, m := range parseMembership(text) {
+		if m.controllers == "" {
+			return m.path
+		}
+	}
+	return "/"
+}

@@ -1,0 +1,197 @@
+package cgroup
+
+import (
+	"errors"
+	"strconv"
+	"strings"
+
+	"ostia/internal/spec"
+
+	"golang.org/x/sys/unix"
+)
+
+// setMemory applies linux.resources.memory. As with runc 0 is not given and -1
+// no limit; the kernel memory limits, which no supported kernel has, are
+// ignored.
+func (t *tree) setMemory(r *spec.Resources) error {
+	m := r.Memory
+	if m == nil {
+		return nil
+	}
+	if err := t.checkUsage(m); err != nil {
+		return err
+	}
+	if t.group.V2 {
+		return t.setMemoryV2(m)
+	}
+	return t.setMemoryV1(m)
+}
+
+func (t *tree) setMemoryV2(m *spec.Memory) error {
+	limit, swap, reservation := given(m.Limit), given(m.Swap), given(m.Reservation)
+	value, err := swapV2(limit, swap)
+	if err != nil {
+		return &spec.Error{Pointer: "linux.resources.memory.swap", Err: err}
+	}
+	if value != "" {
+		e, err := t.setOr("linux.resources.memory.swap", "memory", "memory.swap.max", value, unix.ENOENT)
+		if err != nil {
+			return err
+		}
+		// A kernel without swap accounting, or without swap, has no such file.
+		// No swap is then what it gives, and no limit what it has.
+		if e != 0 && (value != "max" && value != "0" || !contains(t.leaves[0].folder, "cgroup.controllers", "memory")) {
+			return &spec.Error{Pointer: "linux.resources.memory.swap",
+				Err: t.explain(t.leaves[0].folder, "memory", "memory.swap.max", value, e)}
+		}
+	}
+	if limit != 0 {
+		if err := t.set("linux.resources.memory.limit", "memory", "memory.max", numberOrMax(limit)); err != nil {
+			return err
+		}
+	}
+	if reservation != 0 {
+		if err := t.set("linux.resources.memory.reservation", "memory", "memory.low", numberOrMax(reservation)); err != nil {
+			return err
+		}
+	}
+	switch {
+	case m.Swappiness != nil:
+		return refuse("memory.swappiness", "cgroup v2 has no swappiness of a cgroup: leave it out, or set vm.swappiness on the host")
+	case m.DisableOOMKiller != nil && *m.DisableOOMKiller:
+		return refuse("memory.disableOOMKiller", "cgroup v2 cannot disable the OOM killer: leave it out; memory.high in linux.resources.unified slows down instead of killing")
+	case m.UseHierarchy != nil && !*m.UseHierarchy:
+		return refuse("memory.useHierarchy", "cgroup v2 is always hierarchical: leave it out")
+	}
+	return nil
+}
+
+// swapV2 is the swap limit of version 2, which counts swap alone, from that of
+// the configuration, which counts memory and swap; empty is not given.
+func swapV2(limit, swap int64) (string, error) {
+	switch {
+	case limit == -1 && swap == 0:
+		// On version 1 a memory limit that is lifted lifts that of both.
+		return "max", nil
+	case swap == 0:
+		return "", nil
+	case swap == -1:
+		return "max", nil
+	case limit == -1:
+		return numberOrMax(swap), nil
+	case limit == 0:
+		return "", errors.New("is memory and swap together: memory.limit must be given too")
+	case swap < limit:
+		return "", errors.New(strconv.FormatInt(swap, 10) + " is memory and swap together and below memory.limit " + strconv.FormatInt(limit, 10))
+	}
+	return numberOrMax(swap - limit), nil
+}
+
+func (t *tree) setMemoryV1(m *spec.Memory) error {
+	limit, swap, reservation := given(m.Limit), given(m.Swap), given(m.Reservation)
+	if limit == -1 && swap == 0 {
+		if _, err := t.setOr("linux.resources.memory.limit", "memory", "memory.memsw.limit_in_bytes", "-1", unix.ENOENT); err != nil {
+			return err
+		}
+	}
+	var late unix.Errno
+	if limit != 0 {
+		except := []unix.Errno(nil)
+		if swap != 0 {
+			// Above the present limit of memory and swap: raise that first.
+			except = []unix.Errno{unix.EINVAL}
+		}
+		var err error
+		if late, err = t.setOr("linux.resources.memory.limit", "memory", "memory.limit_in_bytes", strconv.FormatInt(limit, 10), except...); err != nil {
+			return err
+		}
+	}
+	if swap != 0 {
+		if swap != -1 && swap < limit {
+			return refuse("memory.swap", strconv.FormatInt(swap, 10)+" is memory and swap together and below memory.limit "+strconv.FormatInt(limit, 10))
+		}
+		var except []unix.Errno
+		if swap == -1 {
+			except = []unix.Errno{unix.ENOENT}
+		}
+		if _, err := t.setOr("linux.resources.memory.swap", "memory", "memory.memsw.limit_in_bytes", strconv.FormatInt(swap, 10), except...); err != nil {
+			return err
+		}
+	}
+	if late != 0 {
+		if err := t.set("linux.resources.memory.limit", "memory", "memory.limit_in_bytes", strconv.FormatInt(limit, 10)); err != nil {
+			return err
+		}
+	}
+	if reservation != 0 {
+		if err := t.set("linux.resources.memory.reservation", "memory", "memory.soft_limit_in_bytes", strconv.FormatInt(reservation, 10)); err != nil {
+			return err
+		}
+	}
+	if m.DisableOOMKiller != nil && *m.DisableOOMKiller {
+		if err := t.set("linux.resources.memory.disableOOMKiller", "memory", "memory.oom_control", "1"); err != nil {
+			return err
+		}
+	}
+	if m.UseHierarchy != nil && !*m.UseHierarchy {
+		if err := t.set("linux.resources.memory.useHierarchy", "memory", "memory.use_hierarchy", "0"); err != nil {
+			return err
+		}
+	}
+	// The engines write -1 as an unsigned number for "not given".
+	if m.Swappiness != nil && int64(*m.Swappiness) != -1 {
+		if *m.Swappiness > 100 {
+			return refuse("memory.swappiness", strconv.FormatUint(*m.Swappiness, 10)+" is not between 0 and 100")
+		}
+		return t.set("linux.resources.memory.swappiness", "memory", "memory.swappiness", strconv.FormatUint(*m.Swappiness, 10))
+	}
+	return nil
+}
+
+// checkUsage refuses a limit below what is used now, when the configuration
+// asks for the check: the kernel would kill processes to get there.
+func (t *tree) checkUsage(m *spec.Memory) error {
+	if m.CheckBeforeUpdate == nil || !*m.CheckBeforeUpdate {
+		return nil
+	}
+	f, err := t.controller("memory")
+	if err != nil {
+		return &spec.Error{Pointer: "linux.resources.memory", Err: err}
+	}
+	file := "memory.usage_in_bytes"
+	if t.group.V2 {
+		file = "memory.current"
+	}
+	text, err := f.read(file)
+	if err != nil {
+		return nil // without the controller the limit itself fails
+	}
+	usage, err := strconv.ParseInt(strings.TrimSpace(text), 10, 64)
+	if err != nil {
+		return &Error{"read", f.path + "/" + file, err}
+	}
+	for _, l := range [...]struct {
+		name  string
+		limit int64
+	}{{"limit", given(m.Limit)}, {"swap", given(m.Swap)}} {
+		if l.limit > 0 && l.limit <= usage {
+			return refuse("memory."+l.name, strconv.FormatInt(l.limit, 10)+" is not above the "+strconv.FormatInt(usage, 10)+" bytes in use (checkBeforeUpdate)")
+		}
+	}
+	return nil
+}
+
+func given(v *int64) int64 {
+	if v == nil {
+		return 0
+	}
+	return max(*v, -1)
+}
+
+// numberOrMax is a number as version 2 writes it, below 0 no limit.
+func numberOrMax(n int64) string {
+	if n < 0 {
+		return "max"
+	}
+	return strconv.FormatInt(n, 10)
+}

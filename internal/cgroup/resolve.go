@@ -1,0 +1,112 @@
+package cgroup
+
+import (
+	"errors"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+const root = "/sys/fs/cgroup"
+
+// Resolve works out where a container's cgroup will be and makes nothing. An
+// absolute cgroupsPath (linux.cgroupsPath) is below the hierarchies' roots; a
+// relative one is below this process's cgroup on version 1 and beside it on
+// version 2, where a cgroup with processes cannot limit those below it. Empty
+// is the container's id.
+func Resolve(cgroupsPath, id string) (*Group, error) {
+	if strings.IndexByte(cgroupsPath, 0) >= 0 {
+		return nil, errors.New("has a NUL")
+	}
+	for e := range strings.SplitSeq(cgroupsPath, "/") {
+		if len(e) > unix.NAME_MAX {
+			return nil, errors.New("has an element of more than 255 bytes")
+		}
+	}
+	absolute := strings.HasPrefix(cgroupsPath, "/")
+	inner := clean(cgroupsPath)
+	if cgroupsPath == "" {
+		inner = clean(id)
+	}
+	if inner == "/" {
+		return nil, errors.New("is the root of the hierarchies: name a cgroup below it")
+	}
+	var st unix.Statfs_t
+	if err := unix.Statfs(root, &st); err == nil && st.Type == unix.CGROUP2_SUPER_MAGIC {
+		parent := "/"
+		if !absolute {
+			text, err := readFile("/proc/self/cgroup")
+			if err != nil {
+				return nil, &Error{"read", "/proc/self/cgroup", err}
+			}
+			parent = clean(unifiedMembership(text) + "/..")
+		}
+		return &Group{V2: true, Dirs: []Dir{{Mount: root, Path: root + join(parent, inner)}}}, nil
+	}
+	return resolveV1(inner, absolute)
+}
+
+func resolveV1(inner string, absolute bool) (*Group, error) {
+	text, err := readFile("/proc/self/cgroup")
+	if err != nil {
+		return nil, &Error{"read", "/proc/self/cgroup", err}
+	}
+	info, err := readFile("/proc/self/mountinfo")
+	if err != nil {
+		return nil, &Error{"read", "/proc/self/mountinfo", err}
+	}
+	own, mounts := parseMembership(text), parseMountinfo(info)
+	g := &Group{Dirs: make([]Dir, 0, len(own))}
+	for i := range own {
+		m := findMount(mounts, own[i].controllers)
+		if m == nil {
+			continue
+		}
+		path := inner
+		if !absolute {
+			path = join(below(own[i].path, m.root), inner)
+		}
+		g.Dirs = append(g.Dirs, Dir{
+			Name: m.point[strings.LastIndexByte(m.point, '/')+1:], Controllers: own[i].controllers,
+			Mount: m.point, Path: join(m.point, path),
+		})
+	}
+	if len(g.Dirs) == 0 {
+		return nil, errors.New("no cgroup file system is mounted: mount cgroup2 on " + root + ", or go without (--cgroup-manager disabled)")
+	}
+	return g, nil
+}
+
+// findMount is the mount of the hierarchy with these controllers, best below
+// /sys/fs/cgroup; no controllers are the version 2 hierarchy.
+func findMount(mounts []mount, controllers string) *mount {
+	first, _, _ := strings.Cut(controllers, ",")
+	var found *mount
+	for i := range mounts {
+		m := &mounts[i]
+		if m.v2 != (controllers == "") || !m.v2 && !m.hasOption(first) {
+			continue
+		}
+		if strings.HasPrefix(m.point, root+"/") {
+			return m
+		}
+		if found == nil && m.point != "/" {
+			found = m
+		}
+	}
+	return found
+}
+
+// below is a process's cgroup as seen from the root of a mount: in a container
+// without a cgroup namespace the file names the host's path and the mount
+// shows only the container's part.
+func below(path, mountRoot string) string {
+	if mountRoot == "/" {
+		return clean(path)
+	}
+	rest, ok := strings.CutPrefix(path, mountRoot)
+	if !ok || rest != "" && rest[0] != '/' {
+		return "/"
+	}
+	return clean(rest)
+}

@@ -1,0 +1,54 @@
+package cli
+
+// command is one line of the table of commands.
+type command struct {
+	name        string
+	synopsis    string // what follows the name: flags and arguments
+	summary     string // one line
+	description string // paragraphs for help and manual
+	flags       []flag
+	min, max    int  // arguments; max < 0 is no limit
+	stopAtFirst bool // what follows the first argument is no flag of ours
+	runsProgram bool // fails with 125, 126 or 127
+	run         func(*invocation) (status int, err error)
+}
+
+// commands is every command, in the order of the help.
+var commands = [...]command{
+	createCommand, startCommand, runCommand, execCommand, killCommand, deleteCommand,
+	stateCommand, listCommand, psCommand, pauseCommand, resumeCommand,
+	planCommand,
+}
+
+// notBuilt are commands of runc and crun that ostia does not have.
+var notBuilt = [...]string{"checkpoint", "restore", "update", "events", "mounts"}
+
+// commandNamed finds a command. It refuses what is none with the nearest one.
+func commandNamed(name string) (*command, error) {
+	for i := range commands {
+		if commands[i].name == name {
+			return &commands[i], nil
+		}
+	}
+	for _, n := range notBuilt {
+		if n == name {
+			return nil, usageError(name + ": not built yet")
+		}
+	}
+	near := nearest(name, func(yield func(string) bool) {
+		for i := range commands {
+			if !yield(commands[i].name) {
+				return
+			}
+		}
+	})
+	if near != "" {
+		return nil, usageError("unknown command " + name + ": did you mean " + near + "?")
+	}
+	return nil, usageError("unknown command " + name + ": see ostia --help")
+}
+
+// usageError is a command line that cannot be carried out.
+type usageError string
+
+func (e usageError) Error() string { return string(e) }

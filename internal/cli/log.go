@@ -1,0 +1,111 @@
+package cli
+
+import (
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// checkLog refuses log flags that nothing could be made of.
+func (in *invocation) checkLog() error {
+	switch f := in.text("log-format"); f {
+	case "", "text", "json":
+	default:
+		return usageError("--log-format " + f + ": unknown: use text or json")
+	}
+	switch l := in.text("log-level"); l {
+	case "", "debug", "info", "warn", "warning", "error", "fatal", "panic", "trace":
+	default:
+		return usageError("--log-level " + l + ": unknown: use debug, info, warning or error")
+	}
+	// crun writes to these; they would become file names with runc.
+	for _, to := range [...]string{"journald:", "syslog:"} {
+		if strings.HasPrefix(in.text("log"), to) {
+			return usageError("--log " + in.text("log") + ": not built yet: give a file")
+		}
+	}
+	return nil
+}
+
+// report says an error on standard error and in the log.
+//
+// The log gets exactly one entry, in one write: podman parses the whole file
+// as one object, containerd and dockerd take the last one whose level is
+// "error". Standard error gets the same words, because conmon and go-runc hand
+// them on when there is no log.
+func (in *invocation) report(err error) {
+	message := err.Error()
+	json := in.text("log-format") == "json"
+	file := strings.TrimPrefix(in.text("log"), "file:")
+	switch {
+	case file != "":
+		entry := textEntry(message, time.Now())
+		if json {
+			entry = jsonEntry(message, time.Now())
+		}
+		if err := appendTo(file, entry); err != nil {
+			message += "\n--log " + file + ": " + err.Error()
+		}
+		message += "\n"
+	case json:
+		message = jsonEntry(message, time.Now())
+	default:
+		message = "ostia: " + message + "\n"
+	}
+	_ = writeAll(2, message) // there is nowhere left to complain
+}
+
+// jsonEntry is a line as logrus writes it for runc.
+func jsonEntry(message string, now time.Time) string {
+	return `{"level":"error","msg":` + quoteJSON(message) + `,"time":"` + now.UTC().Format(time.RFC3339) + "\"}\n"
+}
+
+// textEntry is a line as logrus writes it for runc.
+func textEntry(message string, now time.Time) string {
+	return `time="` + now.UTC().Format(time.RFC3339) + `" level=error msg=` + strconv.Quote(message) + "\n"
+}
+
+// appendTo writes the entry with one write(2), so that entries of several
+// processes on one file do not mix.
+func appendTo(file, entry string) error {
+	fd, err := unix.Open(file, unix.O_WRONLY|unix.O_CREAT|unix.O_APPEND|unix.O_CLOEXEC|unix.O_NOCTTY, 0o644)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	return writeAll(fd, entry)
+}
+
+// print writes to standard output. A full disk or a closed pipe is an error:
+// half a state must not look like success.
+func print(s string) error {
+	if err := writeAll(1, s); err != nil {
+		return &failure{"standard output", err}
+	}
+	return nil
+}
+
+// failure is something that the system refused.
+type failure struct {
+	what string
+	err  error
+}
+
+func (e *failure) Error() string { return e.what + ": " + e.err.Error() }
+func (e *failure) Unwrap() error { return e.err }
+
+func writeAll(fd int, s string) error {
+	for b := []byte(s); len(b) > 0; {
+		n, err := unix.Write(fd, b)
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		b = b[n:]
+	}
+	return nil
+}

@@ -1,0 +1,82 @@
+package cli
+
+import (
+	"errors"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+var psCommand = command{
+	name:     "ps",
+	synopsis: "[flags] CONTAINER [PS-OPTION...]",
+	summary:  "list a container's processes",
+	description: "ps prints the lines of ps(1) that belong to the container. PS-OPTIONs go to ps(1); the default is -ef, and its output needs a " +
+		"PID column. With --format json it prints the process ids.",
+	flags: []flag{formatFlag},
+	min:   1, max: -1,
+	stopAtFirst: true,
+	run:         ps,
+}
+
+func ps(in *invocation) (int, error) {
+	json, err := wantsJSON(in)
+	if err != nil {
+		return 0, err
+	}
+	r, err := newRuntime(in)
+	if err != nil {
+		return 0, err
+	}
+	pids, err := r.Processes(in.args[0])
+	if err != nil {
+		return 0, err
+	}
+	if json {
+		j := &jsonText{}
+		j.open('[')
+		for _, pid := range pids {
+			j.next()
+			j.number(pid)
+		}
+		j.close(']')
+		return 0, print(string(j.buf) + "\n")
+	}
+	options := in.args[1:]
+	if len(options) == 0 {
+		options = []string{"-ef"}
+	}
+	output, err := outputOf("ps", options, "")
+	if err != nil {
+		return 0, err
+	}
+	lines, err := linesOf(output, pids)
+	if err != nil {
+		return 0, err
+	}
+	return 0, print(lines)
+}
+
+var errNoPID = errors.New("ps: its output has no PID column")
+
+// linesOf keeps the title of ps(1)'s output and the lines of the given pids.
+func linesOf(output string, pids []int) (string, error) {
+	title, rest, _ := strings.Cut(output, "\n")
+	column := slices.Index(strings.Fields(title), "PID")
+	if column < 0 {
+		return "", errNoPID
+	}
+	kept := title + "\n"
+	for line := range strings.Lines(rest) {
+		fields := strings.Fields(line)
+		if len(fields) <= column {
+			continue
+		}
+		// With -L or -m a thread has "-" here, as its process has in others.
+		pid, err := strconv.Atoi(fields[column])
+		if err == nil && slices.Contains(pids, pid) {
+			kept += strings.TrimSuffix(line, "\n") + "\n"
+		}
+	}
+	return kept, nil
+}

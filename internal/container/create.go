@@ -1,0 +1,438 @@
+package container
+
+import (
+	"errors"
+	"os"
+	"runtime"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"ostia/internal/cgroup"
+	"ostia/internal/launch"
+	"ostia/internal/linux"
+	"ostia/internal/plan"
+	"ostia/internal/spec"
+	"ostia/internal/state"
+
+	"golang.org/x/sys/unix"
+)
+
+// creation is a create or run under way.
+type creation struct {
+	r      *Runtime
+	o      *CreateOptions
+	spec   *spec.Spec
+	config string
+	bundle string // absolute
+	rootfs string // absolute
+	dir    *state.Dir
+	state  *state.State
+	group  *cgroup.Group
+	stage  *launch.Stage
+	plan   *plan.Plan
+	hooks  *hookFiles
+	tty    *terminal
+	trace  *trace
+	wait   bool // create, not run
+}
+
+// Create makes a container that waits for Start.
+func (r *Runtime) Create(o CreateOptions) error {
+	c := &creation{r: r, o: &o, wait: true}
+	defer c.close()
+	if err := c.begin(); err != nil {
+		return err
+	}
+	if err := c.dir.Created(); err != nil {
+		c.undo()
+		return failed("create", c.dir.Path(), err)
+	}
+	return nil
+}
+
+// begin makes the container up to the point where its first process waits for
+// start, or has executed the entry point. If it fails, nothing is left.
+func (c *creation) begin() error {
+	// The stage dies with the thread that forked it.
+	runtime.LockOSThread()
+	c.trace = newTrace(c.o.Trace)
+	if !state.ValidID(c.o.ID) {
+		return failed("container id", strconv.Quote(c.o.ID), ErrInvalidID)
+	}
+	if err := c.readBundle(); err != nil {
+		return err
+	}
+	c.trace.phase("config")
+	filter, err := compileSeccomp(c.spec)
+	if err != nil {
+		return err
+	}
+	c.trace.phase("seccomp")
+	if c.dir, err = state.Create(c.r.Root, c.o.ID); err != nil {
+		return failed("create", c.r.Root+"/"+c.o.ID, err)
+	}
+	if err := c.make(filter); err != nil {
+		c.undo()
+		return err
+	}
+	return nil
+}
+
+// readBundle reads and validates the configuration.
+func (c *creation) readBundle() error {
+	wd, err := os.Getwd()
+	if err != nil {
+		return failed("working directory", "", err)
+	}
+	c.bundle = absolute(wd, c.o.Bundle)
+	path := c.bundle + "/config.json"
+	if c.o.Config != "" {
+		path = absolute(wd, c.o.Config)
+	}
+	if c.config, err = readFile(path); err != nil {
+		return failed("config", path, err)
+	}
+	if c.spec, err = spec.Decode(c.config); err != nil {
+		return failed("config", path, err)
+	}
+	if err := c.spec.Validate(); err != nil {
+		return failed("config", path, err)
+	}
+	c.rootfs = absolute(c.bundle, c.spec.Root.Path)
+	for i := range c.spec.Mounts {
+		// runc takes the source of a bind mount relative to the bundle.
+		if m := &c.spec.Mounts[i]; m.Source != "" && m.Source[0] != '/' && isBind(m) {
+			m.Source = absolute(c.bundle, m.Source)
+		}
+	}
+	return nil
+}
+
+func isBind(m *spec.Mount) bool {
+	if m.Type == "bind" {
+		return true
+	}
+	for _, o := range m.Options {
+		if o == "bind" || o == "rbind" {
+			return true
+		}
+	}
+	return false
+}
+
+// make makes the container in its locked folder.
+func (c *creation) make(filter plan.Seccomp) error {
+	group, err := c.r.resolveCgroup(c.spec.Linux.CgroupsPath, c.o.ID)
+	if err != nil {
+		return err
+	}
+	c.group = group
+	c.state = &state.State{
+		Version: spec.Version, ID: c.o.ID, Bundle: c.bundle, Rootfs: c.rootfs,
+		Created: time.Now().UTC().Format(time.RFC3339Nano), Owner: os.Geteuid(),
+		Annotations: c.spec.Annotations, NoNewKeyring: c.o.NoNewKeyring,
+		Poststart: len(c.spec.Hooks.Poststart) > 0, Poststop: len(c.spec.Hooks.Poststop) > 0,
+	}
+	for i := range c.spec.Linux.Namespaces {
+		n := &c.spec.Linux.Namespaces[i]
+		c.state.OwnPidNS = c.state.OwnPidNS || n.Flag == unix.CLONE_NEWPID && n.Path == ""
+	}
+	c.state.Cgroup = group
+	// First what will be made, then the making: a runtime killed in between
+	// leaves a state that delete can clean up by.
+	if err := c.dir.Write(c.state); err != nil {
+		return failed("state", c.dir.Path(), err)
+	}
+	if err := c.dir.WriteConfig(c.config); err != nil {
+		return failed("state", c.dir.Path(), err)
+	}
+	c.trace.phase("state")
+	if group != nil {
+		if err := c.r.createCgroup(c); err != nil {
+			return err
+		}
+	}
+	c.trace.phase("cgroup")
+	if err := c.launch(filter); err != nil {
+		return err
+	}
+	c.trace.phase("fork")
+	c.state.Pid = c.stage.Pid
+	c.state.StartTime, _, _ = state.StartTime(c.stage.Pid)
+	if err := c.dir.Write(c.state); err != nil {
+		return failed("state", c.dir.Path(), err)
+	}
+	if err := c.converse(); err != nil {
+		return err
+	}
+	c.trace.phase("stage")
+	if c.state.Pid != c.stage.Pid {
+		c.state.Pid = c.stage.Pid
+		c.state.StartTime, _, _ = state.StartTime(c.stage.Pid)
+		if err := c.dir.Write(c.state); err != nil {
+			return failed("state", c.dir.Path(), err)
+		}
+	}
+	return c.tellPid()
+}
+
+// launch compiles the plan and forks the stage with all its descriptors.
+func (c *creation) launch(filter plan.Seccomp) error {
+	f, err := newFiles(c.o.PreserveFDs)
+	if err != nil {
+		return err
+	}
+	defer f.close()
+	in := &plan.Input{
+		Spec: c.spec, Process: c.spec.Process, ID: c.o.ID, Rootfs: c.rootfs, Seccomp: filter,
+		Host: plan.Host{ExecveCheck: linux.HasExecveCheck()},
+		FDs:  plan.NoFDs(len(f.list)),
+		Wait: c.wait, NoPivot: c.o.NoPivot, NoNewKeyring: c.o.NoNewKeyring, Trace: c.trace != nil,
+	}
+	in.Ask = c.wait || filter.Program != nil && !filter.Reports || len(c.spec.Hooks.StartContainer) > 0
+	sock, theirs, err := launch.Socket()
+	if err != nil {
+		return failed("socketpair", "", err)
+	}
+	in.FDs.Sync = f.add(theirs)
+	sys := &syscall.SysProcAttr{}
+	for _, open := range []func(*files, *plan.Input, *syscall.SysProcAttr) error{
+		c.openFifo, c.openConsole, c.openHooks, c.openTrace, c.openNamespaces, c.openCgroup, c.openMounts,
+	} {
+		if err := open(f, in, sys); err != nil {
+			unix.Close(sock)
+			return err
+		}
+	}
+	in.FDs.Last = len(f.list) - 1
+	if c.plan, err = plan.Compile(in); err != nil {
+		unix.Close(sock)
+		return err
+	}
+	c.trace.phase("plan")
+	c.stage, err = launch.Start(c.plan, f.list, sys, sock, c.dir.Path())
+	if err != nil {
+		unix.Close(sock)
+		return failed("start the container's first process", "", explainFork(err, sys))
+	}
+	return nil
+}
+
+// explainFork adds the usual reason to a failed fork.
+func explainFork(err error, sys *syscall.SysProcAttr) error {
+	switch {
+	case err == syscall.EPERM && sys.Cloneflags&syscall.CLONE_NEWUSER == 0 && os.Geteuid() != 0:
+		return errors.New("operation not permitted: an ordinary user needs a user namespace (ostia spec --rootless)")
+	case err == syscall.ENOSPC:
+		return errors.New("no space left on device: a limit of namespaces is reached (/proc/sys/user/max_*_namespaces)")
+	case err == syscall.ENOMEM && sys.UseCgroupFD:
+		return errors.New("cannot allocate memory: the memory limit is too small to start in (linux.resources.memory.limit)")
+	case err == syscall.EAGAIN:
+		return errors.New("resource temporarily unavailable: a limit of processes is reached (pids cgroup or RLIMIT_NPROC)")
+	}
+	return err
+}
+
+func (c *creation) openFifo(f *files, in *plan.Input, _ *syscall.SysProcAttr) error {
+	if !in.Wait {
+		return nil
+	}
+	fd, err := c.dir.MakeFifo()
+	if err != nil {
+		return failed("exec fifo", c.dir.Path(), err)
+	}
+	in.FDs.Start = f.add(fd)
+	return nil
+}
+
+func (c *creation) openTrace(f *files, in *plan.Input, _ *syscall.SysProcAttr) error {
+	if c.trace == nil {
+		return nil
+	}
+	fd, err := c.trace.memfd()
+	if err != nil {
+		return failed("--trace", c.o.Trace, err)
+	}
+	in.FDs.Trace = f.lend(fd)
+	return nil
+}
+
+// openNamespaces opens the namespaces to join and says into which new ones the
+// stage is cloned.
+func (c *creation) openNamespaces(f *files, in *plan.Input, sys *syscall.SysProcAttr) error {
+	l := &c.spec.Linux
+	for i := range l.Namespaces {
+		n := &l.Namespaces[i]
+		if n.Flag == unix.CLONE_NEWUSER {
+			in.Host.UserNS = true
+		}
+		if n.Path == "" {
+			continue
+		}
+		fd, err := openNamespace(n)
+		if err != nil {
+			return &spec.Error{Pointer: "linux.namespaces[" + strconv.Itoa(i) + "].path " + n.Path, Err: err}
+		}
+		in.FDs.Join = append(in.FDs.Join, plan.Join{FD: f.add(fd), Flag: n.Flag, Index: i})
+	}
+	in.Host.UserNS = in.Host.UserNS || linux.InUserNS()
+	in.Cloned = plan.BornWith(c.spec)
+	if in.Cloned&unix.CLONE_NEWUSER != 0 {
+		c.userNamespace(in, sys)
+	}
+	sys.Cloneflags = uintptr(in.Cloned)
+	return nil
+}
+
+// openNamespace opens the file of a namespace and checks its kind.
+func openNamespace(n *spec.Namespace) (int, error) {
+	fd, err := unix.Open(n.Path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return -1, err
+	}
+	kind, err := unix.IoctlRetInt(fd, unix.NS_GET_NSTYPE)
+	if err != nil {
+		unix.Close(fd)
+		return -1, errors.New("is not a namespace file: give one like /proc/PID/ns/" + strings.TrimSuffix(n.Type, "work"))
+	}
+	if uint64(kind) != n.Flag {
+		unix.Close(fd)
+		return -1, errors.New("is a namespace of another kind than " + n.Type)
+	}
+	return fd, nil
+}
+
+func (c *creation) openCgroup(f *files, in *plan.Input, sys *syscall.SysProcAttr) error {
+	if c.group == nil {
+		return nil
+	}
+	in.Host.Cgroups = hierarchies(c.group)
+	return joinCgroup(c.group, f, in, sys)
+}
+
+// converse serves the stage until it waits for start or has executed the entry
+// point.
+func (c *creation) converse() error {
+	for {
+		r, err := c.stage.Next()
+		if err == launch.ErrClosed {
+			return c.closed()
+		}
+		if err != nil {
+			return failed("report of the stage", "", err)
+		}
+		if r.Op != 0 {
+			return c.failed(&r)
+		}
+		done, err := c.milestone(&r)
+		if done || err != nil {
+			return err
+		}
+	}
+}
+
+// closed is the stage's end of the socket closed with no report: for run, the
+// entry point has been executed.
+func (c *creation) closed() error {
+	if c.wait {
+		ws, err := c.stage.Reap()
+		if err == nil && ws.Signaled() && ws.Signal() == unix.SIGKILL {
+			return errors.New("the container's first process was killed before it was ready: out of memory? (linux.resources.memory.limit)")
+		}
+		return errors.New("the container's first process ended before it was ready")
+	}
+	return nil
+}
+
+func (c *creation) milestone(r *launch.Report) (done bool, err error) {
+	switch r.Milestone {
+	case plan.Forked:
+		err = c.stage.Adopt(int(r.Value))
+		if err != nil {
+			err = failed("pidfd of the container's first process", strconv.Itoa(int(r.Value)), err)
+		}
+		return false, err
+	case plan.WantMaps:
+		err = writeMappings(c.stage.Pid, &c.spec.Linux)
+	case plan.WantHooks:
+		err = c.runtimeHooks()
+		if err == nil {
+			err = c.tellHooks(Creating)
+		}
+	case plan.WantCopyUp:
+		err = copyUp(c.stage, int(r.Value), int(r.HeadLen))
+	case plan.WantListener:
+		err = c.passListener(int(r.Value))
+	case plan.WantWord:
+		j := judge{stage: c.stage, plan: c.plan, process: c.spec.Process, spec: c.spec}
+		err, done = j.approve(r), c.wait
+		if err == nil {
+			err = c.tellHooks(Created)
+		}
+	default:
+		return false, errors.New("the stage said something unknown")
+	}
+	if err != nil {
+		return false, err
+	}
+	return done, failed("go on", "", c.stage.Go())
+}
+
+// failed is the error for a failed op, with what a hook has printed.
+func (c *creation) failed(r *launch.Report) error {
+	j := judge{stage: c.stage, plan: c.plan, process: c.spec.Process, spec: c.spec}
+	if r.Errno == unix.ECANCELED || r.Errno == unix.ETIME {
+		r.Head = []byte("e " + hookEnd(r.Value) + c.hookOutput())
+	}
+	return j.failure(r)
+}
+
+// undo removes everything that begin made.
+func (c *creation) undo() {
+	if c.stage != nil {
+		c.stage.Close()
+		c.stage.Kill()
+	}
+	if c.group != nil {
+		c.group.Kill(unix.SIGKILL)
+		c.group.Remove()
+	}
+	c.dir.Remove()
+	c.dir.Close()
+	c.dir = nil
+}
+
+func (c *creation) close() {
+	if c.stage != nil {
+		c.stage.Close()
+	}
+	if c.dir != nil {
+		c.dir.Close()
+	}
+	c.trace.write(c.o.Trace, c.plan)
+}
+
+// absolute is path, taken from dir if it is relative, cleaned.
+func absolute(dir, path string) string {
+	if path == "" {
+		return dir
+	}
+	if path[0] != '/' {
+		path = dir + "/" + path
+	}
+	for len(path) > 1 && path[len(path)-1] == '/' {
+		path = path[:len(path)-1]
+	}
+	return path
+}
+
+func readFile(path string) (string, error) {
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return "", err
+	}
+	defer unix.Close(fd)
+	return state.ReadAll(fd)
+}

@@ -1,0 +1,56 @@
+package container
+
+import (
+	"errors"
+	"strconv"
+)
+
+// Error is an operation that failed: what was done, to what, and why.
+type Error struct {
+	Op      string
+	Subject string // path, id or option; may be empty
+	Err     error
+}
+
+func (e *Error) Error() string {
+	s := e.Op
+	if e.Subject != "" {
+		s += " " + e.Subject
+	}
+	return s + ": " + e.Err.Error()
+}
+
+// Unwrap returns the reason.
+func (e *Error) Unwrap() error { return e.Err }
+
+// failed is an Error, or nil for a nil reason.
+func failed(op, subject string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return &Error{Op: op, Subject: subject, Err: err}
+}
+
+// The errors that callers tell apart. containerd and dockerd match the texts
+// "container not running" and "does not exist".
+var (
+	ErrNotRunning = errors.New("container not running")
+	ErrNotCreated = errors.New("cannot start a container that is not in the created state")
+	ErrNotStopped = errors.New("cannot delete a container that is not stopped: kill it first, or use --force")
+	ErrInvalidID  = errors.New("invalid container id: use letters, digits and _ + - . and do not begin with a dot")
+	ErrNotPaused  = errors.New("container not paused")
+	ErrPaused     = errors.New("cannot exec in a paused container: resume it first, or use --ignore-paused")
+)
+
+// errDescriptorClosed names a descriptor that --preserve-fds promises and that
+// is not open.
+func errDescriptorClosed(fd int) error {
+	return errors.New("file descriptor " + strconv.Itoa(fd) + " is not open")
+}
+
+var (
+	errNoTerminal      = errors.New("process.terminal is false: leave the option out, or ask for a terminal")
+	errNoConsoleSocket = errors.New("a detached process with a terminal needs --console-socket")
+	errUser            = errors.New("use UID or UID:GID, as numbers")
+	errIDMap           = errors.New("this file system, or this kernel, has no idmapped mounts, or it is idmapped already")
+)

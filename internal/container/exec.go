@@ -1,0 +1,268 @@
+package container
+
+import (
+	"errors"
+	"os"
+	"os/signal"
+	"runtime"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"ostia/internal/launch"
+	"ostia/internal/linux"
+	"ostia/internal/plan"
+	"ostia/internal/spec"
+	"ostia/internal/state"
+
+	"golang.org/x/sys/unix"
+)
+
+// execution is an exec under way.
+type execution struct {
+	r       *Runtime
+	o       *ExecOptions
+	state   *state.State
+	spec    *spec.Spec
+	process *spec.Process
+	stage   *launch.Stage
+	plan    *plan.Plan
+	tty     *terminal
+	trace   *trace
+}
+
+// Exec runs another process in the container and returns its exit status (0
+// with Detach).
+func (r *Runtime) Exec(id string, o ExecOptions) (status int, err error) {
+	runtime.LockOSThread()
+	e := &execution{r: r, o: &o, trace: newTrace(o.Trace)}
+	d, s, err := r.view(id)
+	if err != nil {
+		return 0, err
+	}
+	defer d.Close()
+	switch st := r.status(d, s); {
+	case st == Paused && !o.IgnorePaused:
+		return 0, failed("exec", id, ErrPaused)
+	case st != Running && st != Paused && st != Created:
+		return 0, failed("exec", id, &statusError{ErrNotRunning, st})
+	}
+	e.state = s
+	if e.spec, err = r.config(d); err != nil {
+		return 0, err
+	}
+	if e.process, err = e.makeProcess(); err != nil {
+		return 0, err
+	}
+	e.trace.phase("config")
+	var signals chan os.Signal
+	if !o.Detach {
+		signals = make(chan os.Signal, 64)
+		signal.Notify(signals, forwarded()...)
+	}
+	if err := e.launch(d.Path()); err != nil {
+		return 0, err
+	}
+	defer e.stage.Close()
+	defer func() { e.trace.write(o.Trace, e.plan) }()
+	if err := e.converse(); err != nil {
+		e.stage.Close()
+		e.stage.Kill()
+		return 0, err
+	}
+	e.trace.phase("stage")
+	if err := tellPid(e.stage, o.PidFile, o.PidfdSocket); err != nil {
+		e.stage.Kill()
+		return 0, err
+	}
+	if o.Detach {
+		return 0, nil
+	}
+	return e.tty.attend(e.stage, signals)
+}
+
+// makeProcess is the process of --process, or the container's own changed by
+// the options.
+func (e *execution) makeProcess() (*spec.Process, error) {
+	o := e.o
+	if o.Process != "" {
+		text, err := readFile(o.Process)
+		if err != nil {
+			return nil, failed("--process", o.Process, err)
+		}
+		p, err := spec.DecodeProcess(text)
+		if err != nil {
+			return nil, failed("--process", o.Process, err)
+		}
+		if err := p.Validate(); err != nil {
+			return nil, failed("--process", o.Process, err)
+		}
+		return p, nil
+	}
+	p := *e.spec.Process
+	p.Args, p.Terminal = o.Args, o.TTY
+	p.ConsoleSize = nil
+	p.Env = append(p.Env[:len(p.Env):len(p.Env)], o.Env...)
+	if o.Cwd != "" {
+		p.Cwd = o.Cwd
+	}
+	if o.User != "" {
+		u, err := parseUser(o.User)
+		if err != nil {
+			return nil, failed("--user", strconv.Quote(o.User), err)
+		}
+		u.Umask = p.User.Umask
+		p.User = u
+	}
+	p.User.AdditionalGids = append(p.User.AdditionalGids[:len(p.User.AdditionalGids):len(p.User.AdditionalGids)], o.AdditionalGids...)
+	if len(o.Caps) > 0 {
+		caps := spec.Capabilities{}
+		if p.Capabilities != nil {
+			caps = *p.Capabilities
+		}
+		for _, name := range o.Caps {
+			bit, ok := spec.CapabilityBit(strings.ToUpper(name))
+			if !ok {
+				return nil, failed("--cap", name, errors.New("unknown capability: use a name of capabilities(7), like CAP_NET_ADMIN"))
+			}
+			caps.Bounding |= 1 << bit
+			caps.Effective |= 1 << bit
+			caps.Permitted |= 1 << bit
+		}
+		p.Capabilities = &caps
+	}
+	p.NoNewPrivileges = p.NoNewPrivileges || o.NoNewPrivs
+	if o.Apparmor != "" {
+		p.ApparmorProfile = o.Apparmor
+	}
+	if o.ProcessLabel != "" {
+		p.SelinuxLabel = o.ProcessLabel
+	}
+	return &p, p.Validate()
+}
+
+// parseUser reads UID or UID:GID.
+func parseUser(s string) (spec.User, error) {
+	uid, gid, both := strings.Cut(s, ":")
+	u, err := strconv.ParseUint(uid, 10, 32)
+	if err != nil {
+		return spec.User{}, errUser
+	}
+	user := spec.User{UID: uint32(u)}
+	if both {
+		g, err := strconv.ParseUint(gid, 10, 32)
+		if err != nil {
+			return spec.User{}, errUser
+		}
+		user.GID = uint32(g)
+	}
+	return user, nil
+}
+
+func (e *execution) launch(dir string) error {
+	f, err := newFiles(e.o.PreserveFDs)
+	if err != nil {
+		return err
+	}
+	defer f.close()
+	filter, err := compileSeccomp(e.spec)
+	if err != nil {
+		return err
+	}
+	in := &plan.Input{
+		Spec: e.spec, Process: e.process, ID: e.state.ID, Rootfs: e.state.Rootfs, Seccomp: filter,
+		Host: plan.Host{ExecveCheck: linux.HasExecveCheck()},
+		FDs:  plan.NoFDs(len(f.list)),
+		Exec: true, Trace: e.trace != nil, NoNewKeyring: e.state.NoNewKeyring,
+		Ask: filter.Program != nil && !filter.Reports,
+	}
+	sys := &syscall.SysProcAttr{}
+	sock, theirs, err := launch.Socket()
+	if err != nil {
+		return failed("socketpair", "", err)
+	}
+	in.FDs.Sync = f.add(theirs)
+	if err := e.open(f, in, sys); err != nil {
+		unix.Close(sock)
+		return err
+	}
+	in.FDs.Last = len(f.list) - 1
+	if e.plan, err = plan.CompileExec(in); err != nil {
+		unix.Close(sock)
+		return err
+	}
+	e.trace.phase("plan")
+	e.stage, err = launch.Start(e.plan, f.list, sys, sock, dir)
+	if err != nil {
+		unix.Close(sock)
+		return failed("start the process", "", explainFork(err, sys))
+	}
+	e.trace.phase("fork")
+	return nil
+}
+
+// open opens what the stage of an exec needs.
+func (e *execution) open(f *files, in *plan.Input, sys *syscall.SysProcAttr) error {
+	pidfd, err := e.state.Process()
+	if err != nil {
+		return failed("exec", e.state.ID, ErrNotRunning)
+	}
+	in.FDs.PidNS = f.add(pidfd)
+	if e.tty, err = openTerminal(e.process.Terminal, e.o.ConsoleSocket, e.o.Detach, f, in); err != nil {
+		return err
+	}
+	if e.trace != nil {
+		fd, err := e.trace.memfd()
+		if err != nil {
+			return failed("--trace", e.o.Trace, err)
+		}
+		in.FDs.Trace = f.lend(fd)
+	}
+	g := e.state.Cgroup
+	if g == nil {
+		return nil
+	}
+	if e.o.Cgroup != "" {
+		if g, err = g.Sub(e.o.Cgroup); err != nil {
+			return failed("--cgroup", e.o.Cgroup, err)
+		}
+	}
+	return joinCgroup(g, f, in, sys)
+}
+
+// converse serves the stage until it has executed the program.
+func (e *execution) converse() error {
+	for {
+		r, err := e.stage.Next()
+		if err == launch.ErrClosed {
+			return nil
+		}
+		if err != nil {
+			return failed("report of the stage", "", err)
+		}
+		j := judge{stage: e.stage, plan: e.plan, process: e.process, spec: e.spec}
+		switch {
+		case r.Op != 0:
+			return j.failure(&r)
+		case r.Milestone == plan.Forked:
+			err = e.stage.Adopt(int(r.Value))
+			if err == nil {
+				continue
+			}
+		case r.Milestone == plan.WantListener:
+			err = passListener(e.stage.Take, int(r.Value), e.spec.Linux.Seccomp, func(metadata string) []byte {
+				return e.state.ProcessState(Running, e.stage.Pid, metadata)
+			})
+		case r.Milestone == plan.WantWord:
+			err = j.approve(&r)
+		default:
+			err = errors.New("the stage said something unknown")
+		}
+		if err == nil {
+			err = e.stage.Go()
+		}
+		if err != nil {
+			return err
+		}
+	}
+}

@@ -1,0 +1,54 @@
+package container
+
+import (
+	"strconv"
+
+	"golang.org/x/sys/unix"
+)
+
+// none leaves a descriptor of the stage closed.
+const none = ^uintptr(0)
+
+// files are the stage's descriptors in order, and what the runtime must close
+// once it is forked.
+type files struct {
+	list []uintptr
+	ours []int
+}
+
+// newFiles starts with stdio and the descriptors that the entry point is to
+// inherit from the caller (--preserve-fds).
+func newFiles(preserve int) (*files, error) {
+	f := &files{list: make([]uintptr, 0, 16)}
+	for fd := range 3 + preserve {
+		if fd >= 3 {
+			if _, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err != nil {
+				return nil, &Error{Op: "--preserve-fds", Subject: strconv.Itoa(preserve), Err: errDescriptorClosed(fd)}
+			}
+		}
+		f.list = append(f.list, uintptr(fd))
+	}
+	return f, nil
+}
+
+// add gives the stage fd and returns its number there. The runtime's copy is
+// closed by close.
+func (f *files) add(fd int) int {
+	f.list = append(f.list, uintptr(fd))
+	f.ours = append(f.ours, fd)
+	return len(f.list) - 1
+}
+
+// lend is add for a descriptor that the runtime keeps.
+func (f *files) lend(fd int) int {
+	f.list = append(f.list, uintptr(fd))
+	return len(f.list) - 1
+}
+
+// close closes the runtime's copies.
+func (f *files) close() {
+	for _, fd := range f.ours {
+		unix.Close(fd)
+	}
+	f.ours = nil
+}

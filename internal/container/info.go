@@ -1,0 +1,118 @@
+package container
+
+import (
+	"errors"
+	"slices"
+	"strconv"
+	"strings"
+
+	"ostia/internal/spec"
+	"ostia/internal/state"
+
+	"golang.org/x/sys/unix"
+)
+
+// The status of a container (runtime.md#state, and paused as runc has it).
+const (
+	Creating = "creating"
+	Created  = "created"
+	Running  = "running"
+	Paused   = "paused"
+	Stopped  = "stopped"
+)
+
+// status works out what a container is doing: nobody is told when its process
+// ends, so it is never stored.
+func (r *Runtime) status(d *state.Dir, s *state.State) string {
+	creating, created := d.Fifo()
+	alive := s.Alive()
+	switch {
+	case s.Pid == 0 || creating && alive:
+		if s.Pid == 0 && !locked(d) {
+			return Stopped // its create was killed
+		}
+		return Creating
+	case !alive:
+		return Stopped
+	case created:
+		return Created
+	}
+	if g := s.Cgroup; g != nil {
+		if frozen, err := g.Frozen(); err == nil && frozen {
+			return Paused
+		}
+	}
+	return Running
+}
+
+// State returns one container's state.
+func (r *Runtime) State(id string) (Info, error) {
+	d, s, err := r.view(id)
+	if err != nil {
+		return Info{}, err
+	}
+	defer d.Close()
+	return r.info(d, s), nil
+}
+
+func (r *Runtime) info(d *state.Dir, s *state.State) Info {
+	i := Info{
+		Version: spec.Version, ID: s.ID, Pid: s.Pid, Status: r.status(d, s), Bundle: s.Bundle,
+		Rootfs: s.Rootfs, Created: s.Created, Owner: userName(s.Owner), Annotations: s.Annotations,
+	}
+	if i.Status == Stopped {
+		i.Pid = 0
+	}
+	return i
+}
+
+// List returns the state of every container, sorted by id. One that is deleted
+// meanwhile is left out.
+func (r *Runtime) List() ([]Info, error) {
+	ids, err := state.List(r.Root)
+	if err != nil {
+		return nil, failed("list", r.Root, err)
+	}
+	slices.Sort(ids)
+	infos := make([]Info, 0, len(ids))
+	for _, id := range ids {
+		i, err := r.State(id)
+		if isNotExist(err) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		infos = append(infos, i)
+	}
+	return infos, nil
+}
+
+func isNotExist(err error) bool { return errors.Is(err, state.ErrNotExist) }
+
+// userName is the name of a user of the host, or #UID.
+func userName(uid int) string {
+	if uid == 0 {
+		return "root"
+	}
+	text, err := readFile("/etc/passwd")
+	if err == nil {
+		for line := range strings.SplitSeq(text, "\n") {
+			f := strings.SplitN(line, ":", 4)
+			if len(f) == 4 && f[2] == strconv.Itoa(uid) {
+				return f[0]
+			}
+		}
+	}
+	return "#" + strconv.Itoa(uid)
+}
+
+// locked reports whether an ostia process is working on the container.
+func locked(d *state.Dir) bool {
+	fd, err := unix.Open(d.Path(), unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return false
+	}
+	defer unix.Close(fd)
+	return unix.Flock(fd, unix.LOCK_SH|unix.LOCK_NB) == unix.EWOULDBLOCK
+}

@@ -1,0 +1,176 @@
+package container
+
+import (
+	"strconv"
+	"syscall"
+
+	"ostia/entrypoint"
+	"ostia/internal/launch"
+	"ostia/internal/plan"
+	"ostia/internal/spec"
+
+	"golang.org/x/sys/unix"
+)
+
+// judge turns a stage's reports into the verdict on an entry point, or into
+// the error that a failed op is. It is the entrypoint.Prober that asks the
+// stage, which is the process that will run, in its final identity.
+type judge struct {
+	stage   *launch.Stage
+	plan    *plan.Plan
+	process *spec.Process
+	spec    *spec.Spec
+	results []int32 // of the candidates, by the walk that the stage made
+	found   string  // the candidate whose head is known
+	head    []byte
+}
+
+// Probe asks the stage, unless its walk along PATH has answered already.
+func (j *judge) Probe(path string) entrypoint.Probe {
+	if path == j.found {
+		return entrypoint.Probe{Head: j.head}
+	}
+	for i, name := range j.plan.Candidates {
+		if name == path && j.results[i] < 0 {
+			return entrypoint.Probe{Errno: syscall.Errno(-j.results[i])}
+		}
+	}
+	if err := j.stage.Ask(path); err != nil {
+		return entrypoint.Probe{Errno: syscall.EIO}
+	}
+	r, err := j.stage.Next()
+	if err != nil || r.Milestone != plan.Probed {
+		return entrypoint.Probe{Errno: syscall.EIO}
+	}
+	if r.Value < 0 {
+		return entrypoint.Probe{Errno: syscall.Errno(-r.Value)}
+	}
+	return entrypoint.Probe{Head: head(&r)}
+}
+
+// head is a report's file head; nil if the file may not be read.
+func head(r *launch.Report) []byte {
+	if r.HeadLen == plan.Unreadable {
+		return nil
+	}
+	b := make([]byte, len(r.Head)) // not nil, even for an empty file
+	copy(b, r.Head)
+	return b
+}
+
+// candidate is the path that the stage's walk has chosen, "" for none.
+func (j *judge) candidate() string {
+	for i, name := range j.plan.Candidates {
+		if j.results[i] == 0 {
+			return name
+		}
+	}
+	return ""
+}
+
+// approve judges the entry point that the stage has found.
+func (j *judge) approve(r *launch.Report) error {
+	j.results = r.Results
+	j.found, j.head = j.candidate(), head(r)
+	return j.verdict()
+}
+
+// verdict judges the candidate of the stage's walk, or why it chose none.
+func (j *judge) verdict() error {
+	v := entrypoint.Judge(j, entrypoint.ThisHost(), j.process.Args, j.process.Env)
+	if v.Status == 0 {
+		return nil
+	}
+	return j.explain(v)
+}
+
+// explain adds the reason that the container's tree shows, while the stage
+// still holds it open.
+func (j *judge) explain(v *entrypoint.Verdict) error {
+	root, err := unix.Open("/proc/"+strconv.Itoa(j.stage.Pid)+"/root", unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return v
+	}
+	defer unix.Close(root)
+	p := j.process
+	t := &entrypoint.Tree{
+		Root: root, Cwd: p.Cwd, Env: p.Env, Args: p.Args,
+		Credentials: entrypoint.Credentials{UID: p.User.UID, GID: p.User.GID, Groups: p.User.AdditionalGids, NoNewPrivs: p.NoNewPrivileges},
+		UIDs:        idMaps(j.spec.Linux.UIDMappings), GIDs: idMaps(j.spec.Linux.GIDMappings),
+		Mount: j.mountPointer,
+	}
+	if p.Capabilities != nil {
+		t.Credentials.Capabilities = p.Capabilities.Effective
+	}
+	v.Explain(t)
+	return v
+}
+
+func idMaps(ms []spec.IDMapping) []entrypoint.IDMap {
+	var list []entrypoint.IDMap
+	for _, m := range ms {
+		list = append(list, entrypoint.IDMap{Inside: m.ContainerID, Outside: m.HostID, Size: m.Size})
+	}
+	return list
+}
+
+// mountPointer is the config pointer of the mount at a path.
+func (j *judge) mountPointer(path string) string {
+	for i := len(j.spec.Mounts) - 1; i >= 0; i-- {
+		if plan.SamePath(j.spec.Mounts[i].Destination, path) {
+			return "mounts[" + strconv.Itoa(i) + "]"
+		}
+	}
+	return ""
+}
+
+// failure is the error for a report of a failed op.
+func (j *judge) failure(r *launch.Report) error {
+	j.results = r.Results
+	note, ok := j.plan.Failed(r.Op)
+	if ok && note.Pointer == "process.args[0]" && note.Verb == "execute" {
+		return j.notExecuted(r.Errno)
+	}
+	return &stageError{note: note.String(), errno: r.Errno, message: message(r.Head)}
+}
+
+// notExecuted is the verdict when nothing could be executed, or the final
+// execve failed: the kernel's errno stands even where no reason is seen.
+func (j *judge) notExecuted(e unix.Errno) error {
+	path := j.candidate()
+	if err := j.verdict(); err != nil {
+		return err
+	}
+	return j.explain(entrypoint.FromErrno(j.process.Args[0], path, e))
+}
+
+// stageError is an op that failed: what it was for, in the plan's words, and
+// the kernel's answer.
+type stageError struct {
+	note    string
+	errno   unix.Errno
+	message string // of the file system, if it had one
+}
+
+func (e *stageError) Error() string {
+	s := e.note + ": " + e.errno.Error()
+	if e.message != "" {
+		s += " (" + e.message + ")"
+	}
+	if e.errno == unix.ECANCELED {
+		s = e.note + " (" + e.message + ")"
+	}
+	return s
+}
+
+// Unwrap is the errno.
+func (e *stageError) Unwrap() error { return e.errno }
+
+// message is a line of a file system context's log: "e tmpfs: Unknown
+// parameter 'x'".
+func message(b []byte) string {
+	if len(b) < 3 || b[1] != ' ' {
+		return ""
+	}
+	return oneLine(string(b[2:]))
+}

@@ -1,0 +1,241 @@
+package container
+
+import (
+	"strconv"
+	"syscall"
+
+	"ostia/internal/spec"
+	"ostia/internal/state"
+
+	"golang.org/x/sys/unix"
+)
+
+// Start lets a created container execute its entry point.
+func (r *Runtime) Start(id string) error {
+	d, s, err := r.open(id)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	if st := r.status(d, s); st != Created {
+		return failed("start", id, &statusError{ErrNotCreated, st})
+	}
+	if err := d.Start(); err != nil {
+		if err == unix.ENXIO {
+			return failed("start", id, ErrNotRunning)
+		}
+		return failed("start", id, err)
+	}
+	if !s.Poststart {
+		return nil
+	}
+	config, err := r.config(d)
+	if err != nil {
+		return err
+	}
+	h := &hookRunner{state: s, bundle: s.Bundle}
+	return h.run("hooks.poststart", config.Hooks.Poststart, Running, s.Pid)
+}
+
+// statusError is an operation that the container's status does not allow.
+type statusError struct {
+	err    error
+	status string
+}
+
+func (e *statusError) Error() string { return e.err.Error() + " (it is " + e.status + ")" }
+func (e *statusError) Unwrap() error { return e.err }
+
+// Kill sends a signal to the container's first process, or with all to every
+// process in its cgroup.
+func (r *Runtime) Kill(id string, sig syscall.Signal, all bool) error {
+	d, s, err := r.view(id)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	st := r.status(d, s)
+	if all || !s.OwnPidNS {
+		// Without a pid namespace of its own the first process's end does not
+		// end the others.
+		if g := s.Cgroup; g != nil {
+			if !all && st == Stopped {
+				return failed("kill", id, ErrNotRunning)
+			}
+			if all || sig == unix.SIGKILL {
+				return failed("kill", id, g.Kill(sig))
+			}
+		}
+	}
+	if st == Stopped {
+		return failed("kill", id, ErrNotRunning)
+	}
+	fd, err := s.Process()
+	if err != nil {
+		return failed("kill", id, ErrNotRunning)
+	}
+	defer unix.Close(fd)
+	err = unix.PidfdSendSignal(fd, sig, nil, 0)
+	if err == unix.ESRCH {
+		err = ErrNotRunning
+	}
+	if err == nil && sig == unix.SIGKILL && st == Paused {
+		// On cgroup v1 a frozen process does not even die.
+		err = s.Cgroup.Thaw()
+	}
+	return failed("kill", id, err)
+}
+
+// Delete removes a stopped container, or with force any container and what is
+// left of one. Forcing one that does not exist is no error, as with runc.
+func (r *Runtime) Delete(id string, force bool) error {
+	d, s, err := r.open(id)
+	if err != nil {
+		if force && isNotExist(err) {
+			return nil
+		}
+		return err
+	}
+	defer d.Close()
+	if st := r.status(d, s); st != Stopped && !force {
+		if st != Created {
+			return failed("delete", id, &statusError{ErrNotStopped, st})
+		}
+		// A created container has run nothing yet: runc deletes it.
+	}
+	return r.destroy(d, s)
+}
+
+// destroy kills what lives of a container and removes all that was made for
+// it, its state last.
+func (r *Runtime) destroy(d *state.Dir, s *state.State) error {
+	id := s.ID
+	g := s.Cgroup
+	if fd, err := s.Process(); err == nil {
+		unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0)
+		if g != nil {
+			g.Thaw()
+		}
+		waitEnd(fd)
+		unix.Close(fd)
+	}
+	if g != nil {
+		if err := g.Kill(unix.SIGKILL); err != nil {
+			return failed("delete", id, err)
+		}
+		if err := g.Remove(); err != nil {
+			return failed("delete", id, err)
+		}
+	}
+	var hooks []spec.Hook
+	if s.Poststop {
+		if config, err := r.config(d); err == nil {
+			hooks = config.Hooks.Poststop
+		}
+	}
+	if err := d.Remove(); err != nil {
+		return failed("delete", id, err)
+	}
+	if len(hooks) > 0 {
+		// Their failure does not undo the deletion (config.md#poststop): it is
+		// reported.
+		h := &hookRunner{state: s, bundle: s.Bundle}
+		return h.run("hooks.poststop", hooks, Stopped, 0)
+	}
+	return nil
+}
+
+// waitEnd waits until the process of a pidfd has ended, at most ten seconds:
+// one stuck in the kernel cannot be waited for.
+func waitEnd(pidfd int) {
+	fds := []unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}
+	for {
+		if _, err := unix.Poll(fds, 10_000); err != unix.EINTR {
+			return
+		}
+	}
+}
+
+// Pause freezes every process of the container.
+func (r *Runtime) Pause(id string) error {
+	d, s, err := r.open(id)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	g := s.Cgroup
+	switch st := r.status(d, s); {
+	case st != Running && st != Created:
+		return failed("pause", id, &statusError{ErrNotRunning, st})
+	case g == nil:
+		return failed("pause", id, errNoCgroup)
+	}
+	return failed("pause", id, g.Freeze())
+}
+
+// Resume thaws a paused container.
+func (r *Runtime) Resume(id string) error {
+	d, s, err := r.open(id)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	if st := r.status(d, s); st != Paused {
+		return failed("resume", id, &statusError{ErrNotPaused, st})
+	}
+	return failed("resume", id, s.Cgroup.Thaw())
+}
+
+// Processes returns the pids of the container's processes, as this process's
+// pid namespace numbers them.
+func (r *Runtime) Processes(id string) ([]int, error) {
+	d, s, err := r.view(id)
+	if err != nil {
+		return nil, err
+	}
+	defer d.Close()
+	if g := s.Cgroup; g != nil {
+		pids, err := g.Processes()
+		return pids, failed("processes of", id, err)
+	}
+	if r.status(d, s) == Stopped {
+		return nil, nil
+	}
+	return []int{s.Pid}, nil
+}
+
+// open locks a container and reads its state.
+func (r *Runtime) open(id string) (*state.Dir, *state.State, error) {
+	return r.with(id, state.Open)
+}
+
+// view reads a container's state without a lock.
+func (r *Runtime) view(id string) (*state.Dir, *state.State, error) {
+	return r.with(id, state.View)
+}
+
+func (r *Runtime) with(id string, open func(root, id string) (*state.Dir, error)) (*state.Dir, *state.State, error) {
+	if !state.ValidID(id) {
+		return nil, nil, failed("container id", strconv.Quote(id), ErrInvalidID)
+	}
+	d, err := open(r.Root, id)
+	if err != nil {
+		return nil, nil, failed("container", id, err)
+	}
+	s, err := d.Read()
+	if err != nil {
+		d.Close()
+		return nil, nil, failed("state of", id, err)
+	}
+	return d, s, nil
+}
+
+// config is the configuration that the container was made from.
+func (r *Runtime) config(d *state.Dir) (*spec.Spec, error) {
+	text, err := d.Config()
+	if err != nil {
+		return nil, failed("config", d.Path(), err)
+	}
+	s, err := spec.Decode(text)
+	return s, failed("config", d.Path(), err)
+}

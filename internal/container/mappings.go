@@ -1,0 +1,137 @@
+package container
+
+import (
+	"errors"
+	"os"
+	"strconv"
+	"syscall"
+
+	"ostia/internal/plan"
+	"ostia/internal/spec"
+
+	"golang.org/x/sys/unix"
+)
+
+// userNamespace says how the stage gets its user namespace. The fork itself
+// writes the mappings where this process may write any; otherwise the stage
+// makes the namespace and waits for them.
+func (c *creation) userNamespace(in *plan.Input, sys *syscall.SysProcAttr) {
+	l := &c.spec.Linux
+	if !canMap() {
+		in.Cloned = 0
+		return
+	}
+	sys.UidMappings, sys.GidMappings = idMap(l.UIDMappings), idMap(l.GIDMappings)
+	sys.GidMappingsEnableSetgroups = true
+	// An unmapped uid loses its capabilities at the stage's execve: be root of
+	// the namespace before it.
+	sys.Credential = &syscall.Credential{}
+}
+
+// canMap reports whether this process may map any id: CAP_SETUID and
+// CAP_SETGID (user_namespaces(7)).
+func canMap() bool {
+	hdr := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var data [2]unix.CapUserData
+	const both = 1<<unix.CAP_SETUID | 1<<unix.CAP_SETGID
+	return unix.Capget(&hdr, &data[0]) == nil && data[0].Effective&both == both
+}
+
+// ownMapping reports whether the one thing mapped is the user itself, which
+// needs no privilege.
+func ownMapping(ms []spec.IDMapping, id int) bool {
+	return len(ms) == 1 && ms[0].Size == 1 && int(ms[0].HostID) == id
+}
+
+// writeMappings writes the mappings of a stage that waits in a new user
+// namespace: a single own id directly, more of them as root or by
+// newuidmap(1) and newgidmap(1), which /etc/subuid and /etc/subgid allow.
+func writeMappings(pid int, l *spec.Linux) error {
+	proc := "/proc/" + strconv.Itoa(pid)
+	if canMap() || ownMapping(l.UIDMappings, os.Geteuid()) && ownMapping(l.GIDMappings, os.Getegid()) {
+		if !canMap() {
+			// Without privilege a gid is mapped only where groups cannot be dropped.
+			if err := writeFile(proc+"/setgroups", "deny"); err != nil {
+				return failed("write", proc+"/setgroups", err)
+			}
+		}
+		if err := writeFile(proc+"/gid_map", mapText(l.GIDMappings)); err != nil {
+			return &spec.Error{Pointer: "linux.gidMappings", Err: err}
+		}
+		if err := writeFile(proc+"/uid_map", mapText(l.UIDMappings)); err != nil {
+			return &spec.Error{Pointer: "linux.uidMappings", Err: err}
+		}
+		return nil
+	}
+	if err := newIDMap("newuidmap", pid, l.UIDMappings); err != nil {
+		return &spec.Error{Pointer: "linux.uidMappings", Err: err}
+	}
+	if err := newIDMap("newgidmap", pid, l.GIDMappings); err != nil {
+		return &spec.Error{Pointer: "linux.gidMappings", Err: err}
+	}
+	return nil
+}
+
+func mapText(ms []spec.IDMapping) string {
+	text := ""
+	for _, m := range ms {
+		text += strconv.FormatUint(uint64(m.ContainerID), 10) + " " + strconv.FormatUint(uint64(m.HostID), 10) + " " + strconv.FormatUint(uint64(m.Size), 10) + "\n"
+	}
+	return text
+}
+
+// newIDMap runs newuidmap or newgidmap.
+func newIDMap(tool string, pid int, ms []spec.IDMapping) error {
+	path, err := lookPath(tool)
+	if err != nil {
+		return errors.New(tool + " is not installed: it is needed to map more than one's own id (Debian: apt install uidmap)")
+	}
+	args := []string{tool, strconv.Itoa(pid)}
+	for _, m := range ms {
+		args = append(args, strconv.FormatUint(uint64(m.ContainerID), 10), strconv.FormatUint(uint64(m.HostID), 10), strconv.FormatUint(uint64(m.Size), 10))
+	}
+	out, status, err := runProgram(path, args, os.Environ(), "", nil, nil)
+	if err != nil {
+		return failed(tool, "", err)
+	}
+	if status != 0 {
+		return errors.New(oneLine(out) + ": check the ranges of this user in /etc/subuid and /etc/subgid")
+	}
+	return nil
+}
+
+func writeFile(path, text string) error {
+	fd, err := unix.Open(path, unix.O_WRONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	_, err = unix.Write(fd, []byte(text))
+	unix.Close(fd)
+	return err
+}
+
+// lookPath finds a tool of the host on PATH.
+func lookPath(name string) (string, error) {
+	for _, dir := range pathDirs() {
+		path := dir + "/" + name
+		if unix.Access(path, unix.X_OK) == nil {
+			return path, nil
+		}
+	}
+	return "", unix.ENOENT
+}
+
+func pathDirs() []string {
+	path := os.Getenv("PATH")
+	var dirs []string
+	start := 0
+	for i := 0; i <= len(path); i++ {
+		if i == len(path) || path[i] == ':' {
+			if i > start {
+				dirs = append(dirs, path[start:i])
+			}
+			start = i + 1
+		}
+	}
+	return append(dirs, "/usr/bin", "/bin")
+}

@@ -1,0 +1,130 @@
+package container
+
+import (
+	"strconv"
+	"syscall"
+
+	"ostia/internal/launch"
+	"ostia/internal/plan"
+	"ostia/internal/spec"
+
+	"golang.org/x/sys/unix"
+)
+
+// openMounts makes the mounts that the stage cannot make: idmapped ones, which
+// take the capabilities of the namespace that owns the file system, and, for a
+// container in a new user namespace, bind mounts of sources that its root may
+// not reach.
+func (c *creation) openMounts(f *files, in *plan.Input, _ *syscall.SysProcAttr) error {
+	newUser := false
+	for i := range c.spec.Linux.Namespaces {
+		newUser = newUser || c.spec.Linux.Namespaces[i].Flag == unix.CLONE_NEWUSER
+	}
+	for i := range c.spec.Mounts {
+		m := &c.spec.Mounts[i]
+		idmapped := plan.IDMapped(m)
+		if !idmapped && !(newUser && isBind(m) && canMount()) {
+			continue
+		}
+		fd, err := c.prepare(m, idmapped)
+		if err != nil {
+			return &spec.Error{Pointer: "mounts[" + strconv.Itoa(i) + "] " + m.Destination, Err: err}
+		}
+		if in.FDs.Prepared == nil {
+			in.FDs.Prepared = make([]int, len(c.spec.Mounts))
+			for j := range in.FDs.Prepared {
+				in.FDs.Prepared[j] = -1
+			}
+		}
+		in.FDs.Prepared[i] = f.add(fd)
+	}
+	return nil
+}
+
+// canMount reports whether this process may make mounts.
+func canMount() bool {
+	hdr := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var data [2]unix.CapUserData
+	return unix.Capget(&hdr, &data[0]) == nil && data[0].Effective>>unix.CAP_SYS_ADMIN&1 != 0
+}
+
+// prepare makes one detached bind mount.
+func (c *creation) prepare(m *spec.Mount, idmapped bool) (int, error) {
+	flags, attrs := plan.BindFlags(m)
+	fd, err := unix.OpenTree(unix.AT_FDCWD, m.Source, flags|unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)
+	if err != nil {
+		return -1, failed("bind", m.Source, err)
+	}
+	// What is mounted below it in the container must not show on the host.
+	slave := unix.MountAttr{Propagation: unix.MS_SLAVE}
+	if err := unix.MountSetattr(fd, "", unix.AT_EMPTY_PATH|unix.AT_RECURSIVE, &slave); err != nil {
+		unix.Close(fd)
+		return -1, failed("set propagation", "", err)
+	}
+	for _, a := range attrs {
+		if err := unix.MountSetattr(fd, "", a.Flags|unix.AT_EMPTY_PATH, &a.Attr); err != nil {
+			unix.Close(fd)
+			return -1, failed("set attributes", "", err)
+		}
+	}
+	if idmapped {
+		if err := c.idmap(fd, m); err != nil {
+			unix.Close(fd)
+			return -1, err
+		}
+	}
+	return fd, nil
+}
+
+// idmap gives a detached mount the mappings of its entry, or the container's.
+func (c *creation) idmap(fd int, m *spec.Mount) error {
+	uids, gids := m.UIDMappings, m.GIDMappings
+	if len(uids) == 0 && len(gids) == 0 {
+		uids, gids = c.spec.Linux.UIDMappings, c.spec.Linux.GIDMappings
+	}
+	ns, err := mappedUserNS(uids, gids)
+	if err != nil {
+		return failed("user namespace for the mapping", "", err)
+	}
+	defer unix.Close(ns)
+	flags := uint(unix.AT_EMPTY_PATH)
+	if plan.RecursiveIDMap(m) {
+		flags |= unix.AT_RECURSIVE
+	}
+	attr := unix.MountAttr{Attr_set: unix.MOUNT_ATTR_IDMAP, Userns_fd: uint64(ns)}
+	if err := unix.MountSetattr(fd, "", flags, &attr); err != nil {
+		if err == unix.EINVAL {
+			return failed("idmap", m.Source, errIDMap)
+		}
+		return failed("idmap", m.Source, err)
+	}
+	return nil
+}
+
+// mappedUserNS makes a user namespace with these mappings and returns its
+// file. The process that it takes to make one ends at once.
+func mappedUserNS(uids, gids []spec.IDMapping) (int, error) {
+	sock, theirs, err := launch.Socket()
+	if err != nil {
+		return -1, err
+	}
+	defer unix.Close(sock)
+	sys := &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWUSER, UidMappings: idMap(uids), GidMappings: idMap(gids), GidMappingsEnableSetgroups: true}
+	f := &files{list: []uintptr{none, none, none}}
+	f.add(theirs)
+	s, err := launch.Start(plan.Holder(3), f.list, sys, sock, "/")
+	f.close()
+	if err != nil {
+		return -1, err
+	}
+	defer s.Kill()
+	return unix.Open("/proc/"+strconv.Itoa(s.Pid)+"/ns/user", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+}
+
+func idMap(ms []spec.IDMapping) []syscall.SysProcIDMap {
+	list := make([]syscall.SysProcIDMap, len(ms))
+	for i, m := range ms {
+		list[i] = syscall.SysProcIDMap{ContainerID: int(m.ContainerID), HostID: int(m.HostID), Size: int(m.Size)}
+	}
+	return list
+}

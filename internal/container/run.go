@@ -1,0 +1,95 @@
+package container
+
+import (
+	"os"
+	"os/signal"
+
+	"ostia/internal/launch"
+	"ostia/internal/state"
+
+	"golang.org/x/sys/unix"
+)
+
+// Run creates and starts a container and returns its exit status: the
+// program's own, or 128+N for signal N. With Detach it returns 0 as soon as
+// the entry point runs.
+func (r *Runtime) Run(o CreateOptions) (status int, err error) {
+	c := &creation{r: r, o: &o}
+	defer c.close()
+	if !o.Detach {
+		if !o.NoSubreaper {
+			// Descendants that the container's first process leaves behind when
+			// it has no pid namespace are reaped by us.
+			unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+		}
+	}
+	var signals chan os.Signal
+	if !o.Detach {
+		// Before the fork: a signal that arrives now is not lost.
+		signals = make(chan os.Signal, 64)
+		signal.Notify(signals, forwarded()...)
+	}
+	if err := c.begin(); err != nil {
+		return 0, err
+	}
+	if err := c.runHooks("hooks.poststart", c.spec.Hooks.Poststart, "running", c.stage.Pid); err != nil {
+		c.undo()
+		return 0, err
+	}
+	if o.Detach {
+		return 0, nil
+	}
+	// Others may work on the container while it runs.
+	c.dir.Close()
+	c.dir = nil
+	c.trace.phase("running")
+	status, err = c.tty.attend(c.stage, signals)
+	c.trace.phase("wait")
+	if !o.Keep {
+		if e := r.deleteStopped(o.ID, c.state); e != nil && err == nil {
+			err = e
+		}
+	}
+	return status, err
+}
+
+// forwarded are the signals that a foreground run or exec passes on.
+func forwarded() []os.Signal {
+	return []os.Signal{unix.SIGHUP, unix.SIGINT, unix.SIGQUIT, unix.SIGTERM, unix.SIGUSR1, unix.SIGUSR2,
+		unix.SIGALRM, unix.SIGCONT, unix.SIGTSTP, unix.SIGTTIN, unix.SIGTTOU, unix.SIGWINCH, unix.SIGIO, unix.SIGPWR}
+}
+
+// wait passes signals on to a stage's process until it ends, and returns its
+// status as a shell would.
+func wait(s *launch.Stage, signals chan os.Signal) (int, error) {
+	go func() {
+		for sig := range signals {
+			if s.PidFD >= 0 {
+				unix.PidfdSendSignal(s.PidFD, sig.(unix.Signal), nil, 0)
+			}
+		}
+	}()
+	ws, err := s.Reap()
+	signal.Stop(signals)
+	if err != nil {
+		return 0, failed("wait for the container's process", "", err)
+	}
+	if ws.Signaled() {
+		return 128 + int(ws.Signal()), nil
+	}
+	return ws.ExitStatus(), nil
+}
+
+// deleteStopped removes what is left of a container whose first process has
+// ended.
+func (r *Runtime) deleteStopped(id string, s *state.State) error {
+	d, err := state.Open(r.Root, id)
+	if err == state.ErrNotExist {
+		return nil // somebody was faster
+	}
+	if err != nil {
+		return failed("delete", id, err)
+	}
+	defer d.Close()
+	return r.destroy(d, s)
+}

@@ -1,0 +1,109 @@
+package container
+
+import (
+	"encoding/binary"
+	"strconv"
+
+	"ostia/internal/plan"
+
+	"golang.org/x/sys/unix"
+)
+
+// trace collects the times of a create, run or exec: the runtime's phases and
+// the stage's ops. A nil trace collects nothing.
+type trace struct {
+	start  int64 // CLOCK_MONOTONIC, ns
+	phases []tracePhase
+	fd     int // where the stage writes the times of its ops
+}
+
+type tracePhase struct {
+	name string
+	end  int64
+}
+
+func newTrace(path string) *trace {
+	if path == "" {
+		return nil
+	}
+	return &trace{start: monotonic(), fd: -1}
+}
+
+func monotonic() int64 {
+	var ts unix.Timespec
+	unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts)
+	return ts.Nano()
+}
+
+// phase ends a phase of the runtime.
+func (t *trace) phase(name string) {
+	if t != nil {
+		t.phases = append(t.phases, tracePhase{name, monotonic()})
+	}
+}
+
+func (t *trace) memfd() (fd int, err error) {
+	t.fd, err = unix.MemfdCreate("trace", unix.MFD_CLOEXEC)
+	return t.fd, err
+}
+
+// write writes the trace in the Chrome trace event format (complete events,
+// microseconds): thread 1 is the runtime, thread 2 the stage.
+func (t *trace) write(path string, p *plan.Plan) error {
+	if t == nil {
+		return nil
+	}
+	b := []byte(`{"displayTimeUnit":"ns","traceEvents":[` + "\n" +
+		`{"name":"thread_name","ph":"M","pid":1,"tid":1,"args":{"name":"ostia"}},` + "\n" +
+		`{"name":"thread_name","ph":"M","pid":1,"tid":2,"args":{"name":"stage"}}`)
+	at := t.start
+	for _, ph := range t.phases {
+		b = t.event(b, ph.name, 1, at, ph.end)
+		at = ph.end
+	}
+	b = t.ops(b, p)
+	b = append(b, "\n]}\n"...)
+	fd, err := unix.Open(path, unix.O_WRONLY|unix.O_CREAT|unix.O_TRUNC|unix.O_CLOEXEC, 0o644)
+	if err != nil {
+		return failed("--trace", path, err)
+	}
+	defer unix.Close(fd)
+	_, err = unix.Write(fd, b)
+	return failed("--trace", path, err)
+}
+
+// ops adds the stage's ops: each began when the one before it ended.
+func (t *trace) ops(b []byte, p *plan.Plan) []byte {
+	if t.fd < 0 || p == nil {
+		return b
+	}
+	defer unix.Close(t.fd)
+	notes := p.TracedOps()
+	times := make([]byte, 16*len(notes))
+	n, _ := unix.Pread(t.fd, times, 0)
+	before := int64(0)
+	for i := 0; 16*(i+1) <= n; i++ {
+		end := int64(binary.LittleEndian.Uint64(times[16*i:]))*1e9 + int64(binary.LittleEndian.Uint64(times[16*i+8:]))
+		if end == 0 {
+			continue // an op that was jumped over
+		}
+		if before != 0 {
+			b = t.event(b, notes[i].String(), 2, before, end)
+		}
+		before = end
+	}
+	return b
+}
+
+func (t *trace) event(b []byte, name string, tid int, from, to int64) []byte {
+	b = append(b, ",\n"...)
+	b = append(b, `{"name":`...)
+	b = strconv.AppendQuoteToASCII(b, name)
+	b = append(b, `,"ph":"X","pid":1,"tid":`...)
+	b = strconv.AppendInt(b, int64(tid), 10)
+	b = append(b, `,"ts":`...)
+	b = strconv.AppendFloat(b, float64(from-t.start)/1e3, 'f', 3, 64)
+	b = append(b, `,"dur":`...)
+	b = strconv.AppendFloat(b, float64(to-from)/1e3, 'f', 3, 64)
+	return append(b, '}')
+}

@@ -1,0 +1,198 @@
+package state
+
+import (
+	"maps"
+	"slices"
+
+	"ostia/internal/cgroup"
+	"ostia/internal/json"
+	"ostia/internal/spec"
+
+	"golang.org/x/sys/unix"
+)
+
+// State is what is kept of a container. Its status is not: it is worked out
+// from the process.
+type State struct {
+	Version      string // ociVersion
+	ID           string
+	Pid          int    // of the first process, 0 until it is forked
+	StartTime    uint64 // of that process, see StartTime
+	Bundle       string
+	Rootfs       string
+	Created      string // RFC 3339
+	Owner        int    // uid
+	Annotations  map[string]string
+	NoNewKeyring bool
+	OwnPidNS     bool          // in a new pid namespace
+	Poststart    bool          // has such hooks
+	Poststop     bool          // has such hooks
+	Cgroup       *cgroup.Group // nil for none
+}
+
+func (s *State) encode() []byte {
+	e := json.NewEncoder("")
+	e.Object(func() {
+		e.Key("ociVersion").String(s.Version)
+		e.Key("id").String(s.ID)
+		e.Key("pid").Int(int64(s.Pid))
+		e.Key("startTime").Uint(s.StartTime)
+		e.Key("bundle").String(s.Bundle)
+		e.Key("rootfs").String(s.Rootfs)
+		e.Key("created").String(s.Created)
+		e.Key("owner").Int(int64(s.Owner))
+		annotations(e, s.Annotations)
+		e.Key("noNewKeyring").Bool(s.NoNewKeyring)
+		e.Key("ownPidNS").Bool(s.OwnPidNS)
+		e.Key("poststart").Bool(s.Poststart)
+		e.Key("poststop").Bool(s.Poststop)
+		if g := s.Cgroup; g != nil {
+			e.Key("cgroup").Object(func() {
+				e.Key("v2").Bool(g.V2)
+				e.Key("dirs").Array(func() {
+					for i := range g.Dirs {
+						d := &g.Dirs[i]
+						e.Strings([]string{d.Name, d.Controllers, d.Mount, d.Path})
+					}
+				})
+			})
+		}
+	})
+	return e.Bytes()
+}
+
+func annotations(e *json.Encoder, m map[string]string) {
+	if len(m) == 0 {
+		return
+	}
+	e.Key("annotations").Object(func() {
+		for _, k := range slices.Sorted(maps.Keys(m)) {
+			e.Key(k).String(m[k])
+		}
+	})
+}
+
+func decode(text string) (*State, error) {
+	d := json.NewDecoder(text)
+	s := new(State)
+	d.Object(func(key string) {
+		switch key {
+		case "ociVersion":
+			s.Version = d.String()
+		case "id":
+			s.ID = d.String()
+		case "pid":
+			s.Pid = int(d.Int(32))
+		case "startTime":
+			s.StartTime = d.Uint(64)
+		case "bundle":
+			s.Bundle = d.String()
+		case "rootfs":
+			s.Rootfs = d.String()
+		case "created":
+			s.Created = d.String()
+		case "owner":
+			s.Owner = int(d.Int(64))
+		case "annotations":
+			s.Annotations = make(map[string]string)
+			d.Object(func(k string) { s.Annotations[k] = d.String() })
+		case "noNewKeyring":
+			s.NoNewKeyring = d.Bool()
+		case "ownPidNS":
+			s.OwnPidNS = d.Bool()
+		case "poststart":
+			s.Poststart = d.Bool()
+		case "poststop":
+			s.Poststop = d.Bool()
+		case "cgroup":
+			s.Cgroup = decodeCgroup(d)
+		default:
+			d.Skip()
+		}
+	})
+	return s, d.End()
+}
+
+func decodeCgroup(d *json.Decoder) *cgroup.Group {
+	g := new(cgroup.Group)
+	d.Object(func(key string) {
+		switch key {
+		case "v2":
+			g.V2 = d.Bool()
+		case "dirs":
+			d.Array(func(int) {
+				f := d.Strings()
+				if len(f) != 4 {
+					d.Refuse("expected four strings")
+					return
+				}
+				g.Dirs = append(g.Dirs, cgroup.Dir{Name: f[0], Controllers: f[1], Mount: f[2], Path: f[3]})
+			})
+		default:
+			d.Skip()
+		}
+	})
+	return g
+}
+
+// OCI is the state of the specification (runtime.md#state), as hooks read it.
+func (s *State) OCI(status string, pid int) []byte {
+	e := json.NewEncoder("")
+	s.oci(e, status, pid)
+	return e.Bytes()
+}
+
+func (s *State) oci(e *json.Encoder, status string, pid int) {
+	e.Object(func() {
+		e.Key("ociVersion").String(spec.Version)
+		e.Key("id").String(s.ID)
+		e.Key("status").String(status)
+		if pid != 0 {
+			e.Key("pid").Int(int64(pid))
+		}
+		e.Key("bundle").String(s.Bundle)
+		annotations(e, s.Annotations)
+	})
+}
+
+// ProcessState is what a seccomp agent is told along with the listener
+// (config-linux.md#containerprocessstate).
+func (s *State) ProcessState(status string, pid int, metadata string) []byte {
+	e := json.NewEncoder("")
+	e.Object(func() {
+		e.Key("ociVersion").String(spec.Version)
+		e.Key("fds").Strings([]string{"seccompFd"})
+		e.Key("pid").Int(int64(pid))
+		e.Key("metadata").String(metadata)
+		e.Key("state")
+		s.oci(e, status, s.Pid)
+	})
+	return e.Bytes()
+}
+
+// Alive reports whether the first process still lives: a zombie does not, and
+// neither does another process that has got its number.
+func (s *State) Alive() bool {
+	if s.Pid <= 0 {
+		return false
+	}
+	ticks, state, err := StartTime(s.Pid)
+	return err == nil && ticks == s.StartTime && state != 'Z' && state != 'X'
+}
+
+// Process is a pidfd of the first process. The start time is compared after
+// the pidfd is had, so it can be nobody else's.
+func (s *State) Process() (int, error) {
+	if s.Pid <= 0 {
+		return -1, unix.ESRCH
+	}
+	fd, err := unix.PidfdOpen(s.Pid, 0)
+	if err != nil {
+		return -1, err
+	}
+	if !s.Alive() {
+		unix.Close(fd)
+		return -1, unix.ESRCH
+	}
+	return fd, nil
+}

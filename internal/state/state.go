@@ -1,0 +1,323 @@
+// Package state owns what is on disk for a container: a folder with its state,
+// its configuration and, until it is started, its exec fifo. Every change is
+// atomic, so that a runtime killed at any moment leaves a state that can be
+// read and deleted.
+package state
+
+import (
+	"errors"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+)
+
+// The names in a container's folder.
+const (
+	stateFile  = "state.json"
+	configFile = "config.json"
+	fifoFile   = "exec.fifo"
+	// The fifo's name until the container is created: its renaming is the
+	// moment at which create has succeeded.
+	newFifoFile = "exec.fifo.new"
+)
+
+// The errors of this package. The engines match their texts: containerd looks
+// for "does not exist".
+var (
+	ErrExist    = errors.New("container with this id already exists: delete it first, or choose another id")
+	ErrNotExist = errors.New("container does not exist")
+	ErrBusy     = errors.New("another ostia process is working on this container: try again when it has ended")
+)
+
+// Dir is a container's folder, locked by this process.
+type Dir struct {
+	fd   int
+	root string
+	id   string
+}
+
+// ValidID reports whether id may name a container: [A-Za-z0-9_+-][A-Za-z0-9_+.-]*.
+// It is a file name, so it never begins with a dot.
+func ValidID(id string) bool {
+	if id == "" || id[0] == '.' || len(id) > 1024 {
+		return false
+	}
+	for i := range len(id) {
+		switch c := id[i]; {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
+		case c == '_', c == '+', c == '-', c == '.':
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+// Create makes the folder of a new container and locks it.
+func Create(root, id string) (*Dir, error) {
+	path := root + "/" + id
+	err := unix.Mkdir(path, 0o700)
+	if err == unix.ENOENT {
+		if err = makeRoot(root); err == nil {
+			err = unix.Mkdir(path, 0o700)
+		}
+	}
+	if err == unix.EEXIST {
+		return nil, ErrExist
+	}
+	if err != nil {
+		return nil, err
+	}
+	d, err := Open(root, id)
+	if err != nil {
+		unix.Rmdir(path)
+		return nil, err
+	}
+	return d, nil
+}
+
+// makeRoot makes the folder of all containers and those above it.
+func makeRoot(root string) error {
+	for i := 1; i <= len(root); i++ {
+		if i == len(root) || root[i] == '/' {
+			if err := unix.Mkdir(root[:i], 0o711); err != nil && err != unix.EEXIST {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// Open locks the folder of a container for a change.
+func Open(root, id string) (*Dir, error) {
+	d, err := View(root, id)
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.Flock(d.fd, unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		d.Close()
+		return nil, ErrBusy
+	}
+	// It may have been deleted, and made again, before the lock was ours.
+	var locked, named unix.Stat_t
+	if unix.Fstat(d.fd, &locked) != nil || unix.Stat(root+"/"+id, &named) != nil || locked.Ino != named.Ino {
+		d.Close()
+		return nil, ErrNotExist
+	}
+	return d, nil
+}
+
+// View opens the folder of a container to read: no lock is taken, since every
+// file in it is whole at any moment.
+func View(root, id string) (*Dir, error) {
+	fd, err := unix.Open(root+"/"+id, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err == unix.ENOENT {
+		return nil, ErrNotExist
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &Dir{fd: fd, root: root, id: id}, nil
+}
+
+// Close lets go of the folder and its lock.
+func (d *Dir) Close() { unix.Close(d.fd) }
+
+// Path is the folder's path.
+func (d *Dir) Path() string { return d.root + "/" + d.id }
+
+// Write replaces the state.
+func (d *Dir) Write(s *State) error {
+	return d.replace(stateFile, s.encode())
+}
+
+// WriteConfig keeps the configuration that the container was made from.
+func (d *Dir) WriteConfig(config string) error {
+	return d.create(configFile, []byte(config))
+}
+
+// Config is what WriteConfig kept.
+func (d *Dir) Config() (string, error) { return d.read(configFile) }
+
+// Read returns the state. A folder without one is a create that was killed
+// before it wrote any: its state is the zero State with the id.
+func (d *Dir) Read() (*State, error) {
+	text, err := d.read(stateFile)
+	if err == unix.ENOENT {
+		return &State{ID: d.id}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return decode(text)
+}
+
+func (d *Dir) create(name string, b []byte) error {
+	fd, err := unix.Openat(d.fd, name, unix.O_WRONLY|unix.O_CREAT|unix.O_TRUNC|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
+	if err != nil {
+		return err
+	}
+	for len(b) > 0 {
+		n, err := unix.Write(fd, b)
+		if err != nil && err != unix.EINTR {
+			unix.Close(fd)
+			return err
+		}
+		b = b[max(n, 0):]
+	}
+	return unix.Close(fd)
+}
+
+// replace writes a new file and renames it over the old one.
+func (d *Dir) replace(name string, b []byte) error {
+	next := name + ".new"
+	if err := d.create(next, b); err != nil {
+		unix.Unlinkat(d.fd, next, 0)
+		return err
+	}
+	return unix.Renameat(d.fd, next, d.fd, name)
+}
+
+func (d *Dir) read(name string) (string, error) {
+	fd, err := unix.Openat(d.fd, name, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return "", err
+	}
+	defer unix.Close(fd)
+	return ReadAll(fd)
+}
+
+// ReadAll reads a small file to its end.
+func ReadAll(fd int) (string, error) {
+	b := make([]byte, 0, 4096)
+	for {
+		if len(b) == cap(b) {
+			b = append(b, 0)[:len(b)]
+		}
+		n, err := unix.Read(fd, b[len(b):cap(b)])
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil {
+			return "", err
+		}
+		if n == 0 {
+			return string(b), nil
+		}
+		b = b[:len(b)+n]
+	}
+}
+
+// MakeFifo makes the exec fifo and opens it for reading and writing, so that
+// neither end ever waits for the other.
+func (d *Dir) MakeFifo() (int, error) {
+	if err := unix.Mkfifoat(d.fd, newFifoFile, 0o600); err != nil {
+		return -1, err
+	}
+	return unix.Openat(d.fd, newFifoFile, unix.O_RDWR|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+}
+
+// Created says that create has succeeded.
+func (d *Dir) Created() error { return unix.Renameat(d.fd, newFifoFile, d.fd, fifoFile) }
+
+// Fifo tells how far the container's create has come.
+func (d *Dir) Fifo() (creating, created bool) {
+	var st unix.Stat_t
+	created = unix.Fstatat(d.fd, fifoFile, &st, unix.AT_SYMLINK_NOFOLLOW) == nil
+	creating = !created && unix.Fstatat(d.fd, newFifoFile, &st, unix.AT_SYMLINK_NOFOLLOW) == nil
+	return creating, created
+}
+
+// Start writes to the exec fifo and removes it. ENXIO: nobody waits there.
+func (d *Dir) Start() error {
+	fd, err := unix.Openat(d.fd, fifoFile, unix.O_WRONLY|unix.O_NONBLOCK|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	if _, err := unix.Write(fd, []byte{'s'}); err != nil {
+		return err
+	}
+	return unix.Unlinkat(d.fd, fifoFile, 0)
+}
+
+// Remove removes the folder.
+func (d *Dir) Remove() error {
+	for _, name := range [...]string{fifoFile, newFifoFile, configFile, configFile + ".new", stateFile + ".new", stateFile} {
+		if err := unix.Unlinkat(d.fd, name, 0); err != nil && err != unix.ENOENT {
+			return err
+		}
+	}
+	return unix.Rmdir(d.Path())
+}
+
+// List returns the ids of all containers, in no order.
+func List(root string) ([]string, error) {
+	fd, err := unix.Open(root, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err == unix.ENOENT {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer unix.Close(fd)
+	var ids []string
+	buf := make([]byte, 8192)
+	for {
+		n, err := unix.ReadDirent(fd, buf)
+		if err != nil {
+			return nil, err
+		}
+		if n <= 0 {
+			break
+		}
+		_, _, names := unix.ParseDirent(buf[:n], -1, nil)
+		for _, name := range names {
+			if ValidID(name) {
+				ids = append(ids, name)
+			}
+		}
+	}
+	return ids, nil
+}
+
+// StartTime is when a process started, in clock ticks since boot (field 22 of
+// /proc/PID/stat), and its state letter. With its pid it names a process for
+// ever.
+func StartTime(pid int) (ticks uint64, state byte, err error) {
+	fd, err := unix.Open("/proc/"+strconv.Itoa(pid)+"/stat", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return 0, 0, err
+	}
+	defer unix.Close(fd)
+	var buf [1024]byte
+	n, err := unix.Read(fd, buf[:])
+	if err != nil {
+		return 0, 0, err
+	}
+	return parseStat(string(buf[:n]))
+}
+
+func parseStat(s string) (ticks uint64, state byte, err error) {
+	// The command, field 2, is in brackets and may hold anything.
+	at := len(s) - 1
+	for at >= 0 && s[at] != ')' {
+		at--
+	}
+	field, start := 2, -1
+	for i := at + 1; i < len(s); i++ {
+		if s[i] != ' ' {
+			continue
+		}
+		if start >= 0 && field == 22 {
+			ticks, err = strconv.ParseUint(s[start:i], 10, 64)
+			return ticks, state, err
+		}
+		field++
+		start = i + 1
+		if field == 3 && start < len(s) {
+			state = s[start]
+		}
+	}
+	return 0, 0, unix.EIO
+}
