@@ -169,6 +169,11 @@ func TestWithoutExecveCheck(t *testing.T) {
 // and the thread is nobody else's to signal.
 func TestOpenChangesOneThread(t *testing.T) {
 	tr := tree(t)
+	// A child of another test that changed its ids before execve took it away:
+	// package syscall forks with CLONE_VM.
+	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 1, 0, 0, 0); err != nil {
+		t.Fatal(err)
+	}
 	th, err := Open(openRoot(t, tr.Root), "/work", Credentials{UID: 1000, GID: 1000})
 	if err != nil {
 		t.Fatal(err)

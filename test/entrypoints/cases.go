@@ -129,6 +129,8 @@ func Cases(t *Tree) []Case {
 		{Name: "a directory only", Args: []string{"directory"}, Env: path("/path/a:/path/b"), Status: 126, Has: "is a directory"},
 		{Name: "dangling, then good", Args: []string{"dangling-first"}, Env: path("/path/a:/path/b"), Stdout: "second\n"},
 		{Name: "dangling only", Args: []string{"dangling"}, Env: path("/path/a:/path/b"), Status: 127, Has: `executable file not found in $PATH|symbolic link to "nowhere"`},
+		{Name: "a looping link, then good", Args: []string{"loop-first"}, Env: path("/path/a:/path/b"), Status: 126, Has: "symbolic links"},
+		{Name: "a name on PATH that is too long", Args: []string{strings.Repeat("x", 300)}, Status: 126, Has: "300 bytes"},
 		{Name: "foreign, then good", Args: []string{"foreign-first"}, Env: path("/path/a:/path/b"), Status: 126, Has: "built for"},
 		{Name: "unsearchable, then good", Args: []string{"shut"}, UID: 1000, GID: 1000, Env: path("/path/closed:/path/b"), Stdout: "second\n"},
 		{Name: "unsearchable only", Args: []string{"shut"}, UID: 1000, GID: 1000, Env: path("/path/closed:/bin"), Status: 126, Has: "may not search /path/closed"},

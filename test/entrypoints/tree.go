@@ -249,6 +249,8 @@ func (b *builder) searchPath() {
 	b.link("path/a/dangling-first", "nowhere")
 	b.file("path/b/dangling-first", 0o755, 0, second)
 	b.link("path/a/dangling", "nowhere")
+	b.link("path/a/loop-first", "loop-first")
+	b.file("path/b/loop-first", 0o755, 0, second)
 	machine, _ := Foreign()
 	b.file("path/a/foreign-first", 0o755, 0, Program(machine, "first\n"))
 	b.file("path/b/foreign-first", 0o755, 0, second)
