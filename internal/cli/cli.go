@@ -3,7 +3,11 @@
 // container is internal/container's.
 package cli
 
-import "errors"
+import (
+	"errors"
+
+	"ostia/entrypoint"
+)
 
 // Exit statuses of ostia's own failures. A program that ran ends with its own.
 const (
@@ -36,9 +40,9 @@ func exitStatus(c *command, err error) int {
 	if c == nil || !c.runsProgram {
 		return statusFailed
 	}
-	var verdict interface{ ExitStatus() int }
+	var verdict *entrypoint.Verdict
 	if errors.As(err, &verdict) {
-		return verdict.ExitStatus()
+		return verdict.Status
 	}
 	return statusRuntime
 }

@@ -71,13 +71,15 @@ func (c *compiler) sysctls() {
 	c.Do("close", unix.SYS_CLOSE, proc.Val())
 }
 
-// keyring gives the container a session keyring of its own, so that it cannot
-// reach the keys of who started it.
-func (c *compiler) keyring() {
+// session begins a new session, which can have a terminal of its own, with a
+// session keyring of its own, so that it cannot reach the keys of who started
+// it. It is the last process that begins it: a fork's child leads no session.
+func (c *compiler) session() {
+	c.About("", -1, "")
+	c.Do("new session", unix.SYS_SETSID).Ignore(unix.EPERM)
 	if c.in.NoNewKeyring {
 		return
 	}
-	c.About("", -1, "")
 	c.Do("session keyring", unix.SYS_KEYCTL, stage.Imm(unix.KEYCTL_JOIN_SESSION_KEYRING), c.Str("_ses."+c.in.ID)).Ignore(unix.ENOSYS)
 }
 

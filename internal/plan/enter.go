@@ -14,7 +14,7 @@ func CompileExec(in *Input) (*Plan, error) {
 	c.joinCgroup()
 	c.attributes()
 	c.enter()
-	c.keyring()
+	c.session()
 	if !c.hasMountNS() {
 		c.changeRoot()
 	}

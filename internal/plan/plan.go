@@ -116,7 +116,7 @@ func Compile(in *Input) (*Plan, error) {
 	if err := c.namespaces(); err != nil {
 		return nil, err
 	}
-	c.keyring()
+	c.session()
 	if c.hasMountNS() {
 		if err := c.rootfs(); err != nil {
 			return nil, err
@@ -150,7 +150,6 @@ func (c *compiler) begin() {
 	// The kernel named the process after the memfd's number.
 	c.Do("name", unix.SYS_PRCTL, stage.Imm(unix.PR_SET_NAME), c.Str("ostia:stage"))
 	c.Do("umask", unix.SYS_UMASK, stage.Imm(0))
-	c.Do("new session", unix.SYS_SETSID).Ignore(unix.EPERM)
 }
 
 // joinCgroup enters the cgroup v1 hierarchies: "0" is the writing thread. The
