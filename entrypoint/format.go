@@ -179,6 +179,11 @@ func (j *judge) elf(path string, f Probe, subject string) (next, role string) {
 	if loader != "" {
 		j.loader(loader, &h, subject)
 	}
+	if r, ok := j.p.(CapabilityReader); ok && j.v.Status == 0 {
+		if set := excess(r.FileCapabilities(path)); set != 0 {
+			j.v.fail(syscall.EPERM, path, about(subject, excessive(set)))
+		}
+	}
 	return "", ""
 }
 

@@ -157,3 +157,17 @@ func FuzzQuote(f *testing.F) {
 		checkMessage(t, (&Verdict{Name: s, Status: CannotRun, Reason: plain(s)}).Error(), CannotRun)
 	})
 }
+
+func FuzzFileCapabilities(f *testing.F) {
+	f.Add([]byte{1, 0, 0, 2, 0, 16, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}, uint64(0), uint64(0))
+	f.Add([]byte{1, 0, 0, 1, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0}, uint64(1), uint64(0))
+	f.Fuzz(func(t *testing.T, attribute []byte, bounding, inheritable uint64) {
+		set := excess(attribute, bounding, inheritable)
+		if set&bounding != 0 {
+			t.Errorf("%x is in the bounding set %x", set, bounding)
+		}
+		if s := excessive(set); len(s) > 200 {
+			t.Error(s)
+		}
+	})
+}

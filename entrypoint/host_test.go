@@ -1,6 +1,7 @@
 package entrypoint
 
 import (
+	"encoding/binary"
 	"errors"
 	"io/fs"
 	"os"
@@ -262,5 +263,60 @@ func TestPodmansOwnTexts(t *testing.T) {
 	}
 	if s := FromErrno("nosuch", "", syscall.ENOENT).Error(); s != `exec: "nosuch": executable file not found in $PATH` {
 		t.Error(s)
+	}
+}
+
+// bounded is a thread without CAP_NET_ADMIN in its bounding set.
+type bounded struct {
+	*Thread
+	root string
+}
+
+func (b bounded) FileCapabilities(path string) ([]byte, uint64, uint64) {
+	buf := make([]byte, 64)
+	n, _ := unix.Getxattr(filepath.Join(b.root, path), "security.capability", buf)
+	return buf[:max(n, 0)], ^uint64(1 << unix.CAP_NET_ADMIN), 0
+}
+
+func TestFileCapabilities(t *testing.T) {
+	tr := tree(t)
+	th, err := Open(openRoot(t, tr.Root), "/", Credentials{Capabilities: allCapabilities(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer th.Close()
+	th.ask(func(*identity) { err = unix.Prctl(unix.PR_CAPBSET_DROP, unix.CAP_NET_ADMIN, 0, 0, 0) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	const hello = "/bin/hello"
+	for _, c := range []struct {
+		effective byte
+		set       uint32
+		status    int
+	}{
+		{1, 1 << unix.CAP_NET_ADMIN, CannotRun},
+		{1, 1<<unix.CAP_NET_ADMIN | 1<<unix.CAP_CHOWN, CannotRun},
+		{0, 1 << unix.CAP_NET_ADMIN, 0},
+		{1, 1 << unix.CAP_CHOWN, 0},
+	} {
+		attribute := make([]byte, 20)
+		attribute[0], attribute[3] = c.effective, 2
+		binary.LittleEndian.PutUint32(attribute[4:], c.set)
+		if err := unix.Setxattr(tr.Root+hello, "security.capability", attribute, 0); err != nil {
+			t.Skip("no file capabilities here: ", err)
+		}
+		v := Judge(bounded{th, tr.Root}, ThisHost(), []string{hello}, nil)
+		t.Log(v)
+		if v.Status != c.status {
+			t.Errorf("status %d, want %d: %v", v.Status, c.status, v)
+		}
+		if v.Status != 0 {
+			checkMessage(t, v.Error(), v.Status)
+			if !strings.Contains(v.Error(), "hold cap_net_admin, which") {
+				t.Error(v)
+			}
+		}
+		sameAsKernel(t, th, &entrypoints.Case{Args: []string{hello}, Status: c.status, Stdout: "hello\n"})
 	}
 }
