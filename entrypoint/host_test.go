@@ -266,16 +266,46 @@ func TestPodmansOwnTexts(t *testing.T) {
 	}
 }
 
-// bounded is a thread without CAP_NET_ADMIN in its bounding set.
+// bounded is a thread without CAP_NET_ADMIN in its bounding set, and the tree
+// that it is in.
 type bounded struct {
 	*Thread
-	root string
+	tree *Tree
+}
+
+func (b bounded) ReadRange(path string, offset int64, n int) []byte {
+	return b.tree.ReadRange(path, offset, n)
 }
 
 func (b bounded) FileCapabilities(path string) ([]byte, uint64, uint64) {
-	buf := make([]byte, 64)
-	n, _ := unix.Getxattr(filepath.Join(b.root, path), "security.capability", buf)
-	return buf[:max(n, 0)], ^uint64(1 << unix.CAP_NET_ADMIN), 0
+	return b.tree.CapabilityAttribute(path), ^uint64(1 << unix.CAP_NET_ADMIN), 0
+}
+
+// A tree reads what a stage cannot, and nothing but regular files in it.
+func TestTreeReads(t *testing.T) {
+	tr := tree(t)
+	tt := &Tree{Root: openRoot(t, tr.Root), Cwd: "/work"}
+	for _, path := range []string{"/opt/link", "../opt/relative-link", "/opt/mode-000"} {
+		if b := tt.ReadRange(path, 1, 3); string(b) != "ELF" {
+			t.Errorf("%s: %q", path, b)
+		}
+	}
+	for _, path := range []string{"/opt/fifo", "/opt/char", "/opt/dangling", "/opt/loop", "/opt/directory", "/"} {
+		if b := tt.ReadRange(path, 0, 3); b != nil {
+			t.Errorf("%s: %q", path, b)
+		}
+	}
+	if b := tt.ReadRange("/opt/escape", 0, 4); string(b) != "root" {
+		t.Errorf("a link out of the root: %q", b)
+	}
+	th, err := Open(tt.Root, "/", Credentials{Capabilities: allCapabilities(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer th.Close()
+	if v := Judge(bounded{th, tt}, ThisHost(), []string{"/opt/loader-far"}, nil); v.Status != NotFound {
+		t.Error(v)
+	}
 }
 
 func TestFileCapabilities(t *testing.T) {
@@ -306,7 +336,7 @@ func TestFileCapabilities(t *testing.T) {
 		if err := unix.Setxattr(tr.Root+hello, "security.capability", attribute, 0); err != nil {
 			t.Skip("no file capabilities here: ", err)
 		}
-		v := Judge(bounded{th, tr.Root}, ThisHost(), []string{hello}, nil)
+		v := Judge(bounded{th, &Tree{Root: openRoot(t, tr.Root)}}, ThisHost(), []string{hello}, nil)
 		t.Log(v)
 		if v.Status != c.status {
 			t.Errorf("status %d, want %d: %v", v.Status, c.status, v)
