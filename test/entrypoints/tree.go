@@ -22,7 +22,7 @@ type Tree struct {
 	ACL    bool   // the file system keeps access control lists
 }
 
-// Noexec is the mount that the table expects besides the root.
+// NoexecMountPoint is where the table expects Tree.Noexec, mounted noexec.
 const NoexecMountPoint = "/data"
 
 // Build makes the tree in dir, which must exist. It takes root: there are
