@@ -17,7 +17,7 @@ type command struct {
 var commands = [...]command{
 	createCommand, startCommand, runCommand, execCommand, killCommand, deleteCommand,
 	stateCommand, listCommand, psCommand, pauseCommand, resumeCommand,
-	planCommand,
+	specCommand, planCommand,
 }
 
 // notBuilt are commands of runc and crun that ostia does not have.
