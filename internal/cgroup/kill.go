@@ -18,20 +18,20 @@ const killTime = 10 * time.Second
 // With SIGKILL it returns when none is left, at most after ten seconds. A
 // cgroup that does not exist is no error.
 func (g *Group) Kill(sig syscall.Signal) error {
+	if len(g.Dirs) == 0 {
+		return nil
+	}
 	if sig != unix.SIGKILL {
 		return g.signal(sig)
 	}
-	if i := g.findUnified(); i >= 0 {
-		if err := g.Dirs[i].killUnified(); err != nil || g.V2 {
-			return err
-		}
+	if g.V2 {
+		return g.Dirs[0].killV2()
 	}
 	return g.killV1()
 }
 
-// killUnified ends the processes of a version 2 cgroup by cgroup.kill
-// (Linux 5.14), which no fork escapes.
-func (d *Dir) killUnified() error {
+// killV2 ends the processes by cgroup.kill (Linux 5.14), which no fork escapes.
+func (d *Dir) killV2() error {
 	f, err := d.open()
 	if errors.Is(err, unix.ENOENT) {
 		return nil
