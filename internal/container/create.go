@@ -363,6 +363,8 @@ func (c *creation) milestone(r *launch.Report) (done bool, err error) {
 		}
 	case plan.WantCopyUp:
 		err = copyUp(c.stage, int(r.Value), int(r.HeadLen))
+	case plan.WantTarget:
+		err = makeTarget(c.stage, int(r.Value), c.plan.Targets[r.HeadLen])
 	case plan.WantListener:
 		err = c.passListener(int(r.Value))
 	case plan.WantWord:

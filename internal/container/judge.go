@@ -23,12 +23,13 @@ type judge struct {
 	results []int32 // of the candidates, by the walk that the stage made
 	found   string  // the candidate whose head is known
 	head    []byte
+	size    int64
 }
 
 // Probe asks the stage, unless its walk along PATH has answered already.
 func (j *judge) Probe(path string) entrypoint.Probe {
 	if path == j.found {
-		return entrypoint.Probe{Head: j.head}
+		return entrypoint.Probe{Head: j.head, Size: j.size}
 	}
 	for i, name := range j.plan.Candidates {
 		if name == path && j.results[i] < 0 {
@@ -45,7 +46,7 @@ func (j *judge) Probe(path string) entrypoint.Probe {
 	if r.Value < 0 {
 		return entrypoint.Probe{Errno: syscall.Errno(-r.Value)}
 	}
-	return entrypoint.Probe{Head: head(&r)}
+	return entrypoint.Probe{Head: head(&r), Size: r.Size}
 }
 
 // head is a report's file head; nil if the file may not be read.
@@ -71,7 +72,7 @@ func (j *judge) candidate() string {
 // approve judges the entry point that the stage has found.
 func (j *judge) approve(r *launch.Report) error {
 	j.results = r.Results
-	j.found, j.head = j.candidate(), head(r)
+	j.found, j.head, j.size = j.candidate(), head(r), r.Size
 	return j.verdict()
 }
 
@@ -87,23 +88,47 @@ func (j *judge) verdict() error {
 // explain adds the reason that the container's tree shows, while the stage
 // still holds it open.
 func (j *judge) explain(v *entrypoint.Verdict) error {
+	j.inTree(func(t *entrypoint.Tree) { v.Explain(t) })
+	return v
+}
+
+// inTree opens the container's tree, as the stage sees it.
+func (j *judge) inTree(look func(*entrypoint.Tree)) {
 	root, err := unix.Open("/proc/"+strconv.Itoa(j.stage.Pid)+"/root", unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return v
+		return
 	}
 	defer unix.Close(root)
 	p := j.process
-	t := &entrypoint.Tree{
+	look(&entrypoint.Tree{
 		Root: root, Cwd: p.Cwd, Env: p.Env, Args: p.Args,
-		Credentials: entrypoint.Credentials{UID: p.User.UID, GID: p.User.GID, Groups: p.User.AdditionalGids, NoNewPrivs: p.NoNewPrivileges},
-		UIDs:        idMaps(j.spec.Linux.UIDMappings), GIDs: idMaps(j.spec.Linux.GIDMappings),
+		Credentials: entrypoint.Credentials{
+			UID: p.User.UID, GID: p.User.GID, Groups: p.User.AdditionalGids,
+			Capabilities: j.capabilities().Effective, NoNewPrivs: p.NoNewPrivileges,
+		},
+		UIDs: idMaps(j.spec.Linux.UIDMappings), GIDs: idMaps(j.spec.Linux.GIDMappings),
 		Mount: j.mountPointer,
+	})
+}
+
+func (j *judge) capabilities() *spec.Capabilities {
+	if j.process.Capabilities == nil {
+		return &spec.Capabilities{}
 	}
-	if p.Capabilities != nil {
-		t.Credentials.Capabilities = p.Capabilities.Effective
-	}
-	v.Explain(t)
-	return v
+	return j.process.Capabilities
+}
+
+// ReadRange reads what lies beyond a file's head.
+func (j *judge) ReadRange(path string, offset int64, length int) (b []byte) {
+	j.inTree(func(t *entrypoint.Tree) { b = t.ReadRange(path, offset, length) })
+	return b
+}
+
+// FileCapabilities are those of a file, and what the process may have of them.
+func (j *judge) FileCapabilities(path string) (attribute []byte, bounding, inheritable uint64) {
+	j.inTree(func(t *entrypoint.Tree) { attribute = t.CapabilityAttribute(path) })
+	caps := j.capabilities()
+	return attribute, caps.Bounding, caps.Inheritable
 }
 
 func idMaps(ms []spec.IDMapping) []entrypoint.IDMap {

@@ -124,6 +124,7 @@ type Report struct {
 	Milestone plan.Milestone // when Op is 0
 	Value     int32
 	HeadLen   int32
+	Size      int64 // of the file whose head it is
 	Results   []int32
 	Head      []byte
 }
@@ -161,6 +162,7 @@ func (s *Stage) parse(b []byte, fixed int) Report {
 		Milestone: plan.Milestone(word(plan.ReportErrno)),
 		Value:     int32(word(plan.ReportValue)),
 		HeadLen:   int32(word(plan.ReportHead)),
+		Size:      int64(binary.LittleEndian.Uint64(b[plan.ReportSize:])),
 		Results:   make([]int32, s.n),
 		Head:      b[fixed:],
 	}

@@ -23,7 +23,7 @@ func (c *compiler) cgroupMount(dest string, o *options) {
 		c.Do("bind "+dir, unix.SYS_OPEN_TREE, stage.Imm(unix.AT_FDCWD), c.Str(dir), stage.Imm(flags)).To(mnt)
 		c.setAttr(mnt, o.attr, 0, len(hs) == 0)
 		c.setAttr(mnt, o.rattr, 0, true)
-		c.attach(mnt, c.target(dest, directory, 0, 0, inRoot))
+		c.attach(mnt, c.target(dest, directory, 0, inRoot))
 		c.propagate(mnt, o.propagation)
 		return
 	}
@@ -34,11 +34,14 @@ func (c *compiler) cgroupMount(dest string, o *options) {
 	top.super = []string{"mode=755"}
 	top.attr.set &^= unix.MOUNT_ATTR_RDONLY
 	tmpfs := c.filesystem("tmpfs", "tmpfs", &top)
-	c.attach(tmpfs, c.target(dest, directory, 0, 0, inRoot))
+	c.attach(tmpfs, c.target(dest, directory, 0, inRoot))
 	mnt, dir := c.Cell(), c.Cell()
 	how := c.how(unix.O_DIRECTORY|unix.O_NOFOLLOW, unix.RESOLVE_BENEATH)
 	for i := range hs {
 		h := &hs[i]
+		if h.Name == "unified" {
+			continue // of a hybrid host: runc and crun leave it out
+		}
 		source := h.Dir
 		if !c.has(unix.CLONE_NEWCGROUP) {
 			source = "/sys/fs/cgroup/" + h.Name

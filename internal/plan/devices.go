@@ -54,7 +54,7 @@ func (c *compiler) devDir() stage.Cell {
 		}
 	}
 	c.About("", -1, "/dev")
-	return c.target("dev", directory, 0, 0, inRoot)
+	return c.target("dev", directory, 0, inRoot)
 }
 
 func (c *compiler) devIsBound() bool {
@@ -138,14 +138,14 @@ func (c *compiler) parentOf(path string) (stage.Cell, string) {
 	if slash < 0 {
 		return fd, rest
 	}
-	return c.target(path[:len(path)-len(rest)+slash], directory, 0, 0, inRoot), rest[slash+1:]
+	return c.target(path[:len(path)-len(rest)+slash], directory, 0, inRoot), rest[slash+1:]
 }
 
 // bindDevice bind-mounts a device of the host.
 func (c *compiler) bindDevice(source, dest string) {
 	fd := c.Cell()
 	c.Do("bind "+source, unix.SYS_OPEN_TREE, stage.Imm(unix.AT_FDCWD), c.Str(source), stage.Imm(unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)).To(fd)
-	c.attach(fd, c.target(dest, file, 0, 0, inRoot))
+	c.attach(fd, c.target(dest, file, 0, inRoot))
 }
 
 // nullDevice is a descriptor of the host's /dev/null, checked to be it: a mask

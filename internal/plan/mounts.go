@@ -55,7 +55,7 @@ func (c *compiler) mount(i int, m *spec.Mount) error {
 	}
 	switch {
 	case o.remount:
-		fd := c.target(dest, directory, 0, flags, resolve)
+		fd := c.target(dest, directory, flags, resolve)
 		c.setAttr(fd, o.attr, 0, false)
 		c.setAttr(fd, o.rattr, 0, true)
 		c.propagate(fd, o.propagation)
@@ -71,7 +71,7 @@ func (c *compiler) mount(i int, m *spec.Mount) error {
 		c.cgroupMount(dest, &o)
 	default:
 		mnt := c.filesystem(m.Type, m.Source, &o)
-		target := c.target(dest, directory, 0, flags, resolve)
+		target := c.target(dest, directory, flags, resolve)
 		if o.tmpcopyup && m.Type == "tmpfs" {
 			c.copyUp(target, mnt)
 		}
@@ -127,7 +127,7 @@ func (c *compiler) bind(m *spec.Mount, dest string, o *options, flags, resolve u
 // attachBind attaches a bind mount on a target of the source's kind.
 func (c *compiler) attachBind(fd stage.Cell, dest string, o *options, flags, resolve uint64) {
 	c.Do("stat", unix.SYS_FSTAT, fd.Val(), c.stat())
-	c.attach(fd, c.target(dest, likeSource, c.statMode(), flags, resolve))
+	c.attach(fd, c.target(dest, likeSource, flags, resolve))
 	c.propagate(fd, o.propagation)
 }
 

@@ -85,6 +85,7 @@ type Join struct {
 type Plan struct {
 	*stage.Program
 	Candidates []string // the paths at which the entry point is looked for, in order
+	Targets    []Target // what the stage may want made
 }
 
 // compiler holds what the concerns share while a plan is made.
@@ -104,6 +105,7 @@ type compiler struct {
 	names      []string    // candidates
 	paths      []stage.Arg // the same
 	hows       []openHow
+	targets    []Target
 	statBuffer stage.Arg
 }
 
@@ -188,5 +190,5 @@ func (c *compiler) isNew(flag uint64) bool {
 // finish adds the failure handler and closes the plan.
 func (c *compiler) finish() (*Plan, error) {
 	c.failure()
-	return &Plan{Program: c.Program, Candidates: c.names}, nil
+	return &Plan{Program: c.Program, Candidates: c.names, Targets: c.targets}, nil
 }

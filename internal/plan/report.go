@@ -6,7 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A report is one message from the stage: four 32-bit words, then one word a
+// A report is one message from the stage: six 32-bit words, then one word a
 // candidate (the result of checking or executing it: 0 or a negated errno, 1
 // when it was not tried), then the first bytes of a file or a message of the
 // kernel.
@@ -15,7 +15,8 @@ const (
 	ReportErrno = 4  // its errno, or the milestone
 	ReportValue = 8  // of the milestone
 	ReportHead  = 12 // length of the file's head that follows, or Unreadable
-	ReportWords = 16 // the candidates' results begin here
+	ReportSize  = 16 // that file's length in bytes, 64 bits
+	ReportWords = 24 // the candidates' results begin here
 )
 
 // HeadSize is how much of a file a report carries at most.
@@ -41,6 +42,7 @@ const (
 	WantWord                          // waits to be judged; the head is the entry point's
 	Probed                            // value: errno of the check asked for; the head is that file's
 	WantCopyUp                        // value: the directory to copy, head length: the tmpfs to copy it to, as descriptors of the stage
+	WantTarget                        // value: a descriptor of the stage; head length: which of Plan.Targets to make below it
 	WantListener                      // value: the seccomp listener, a descriptor of the stage
 )
 

@@ -93,62 +93,71 @@ func (c *compiler) resolve(path string, fd stage.Cell, missing stage.Label) {
 	c.Do("resolve", unix.SYS_OPENAT2, from.Val(), c.Str(rest), c.how(0, inRoot), stage.Imm(openHowSize)).To(fd).Else(missing)
 }
 
-// kind is what a mount's target is made as when it is missing.
+// kind is what a target is made as when it is missing.
 type kind int
 
 const (
 	directory kind = iota
 	file
-	likeSource // as what cell mode says
+	likeSource // as what the struct stat just filled in is
 )
 
-// target opens a path of the container to mount on, and makes what is missing
-// of it. mode holds the st_mode of the source for likeSource.
-func (c *compiler) target(path string, k kind, mode stage.Cell, flags, resolve uint64) stage.Cell {
+// Target is a path of the container that may have to be made.
+type Target struct {
+	Path string // below the descriptor that the report gives
+	File bool   // else a directory
+}
+
+// target opens a path of the container to mount on. What is missing of it is
+// made: in a filesystem of ours by an op, elsewhere by the runtime, since a
+// link of the image that leads nowhere takes more than an op to follow.
+func (c *compiler) target(path string, k kind, flags, resolve uint64) stage.Cell {
 	fd := c.Cell()
 	from, rest := c.base(path)
 	if rest == "" {
 		rest = "."
 	}
-	made, done := c.NewLabel(), c.NewLabel()
-	how := c.how(flags, resolve)
-	c.Do("resolve", unix.SYS_OPENAT2, from.Val(), c.Str(rest), how, stage.Imm(openHowSize)).To(fd).Else(made)
-	c.Goto(done)
-	c.Place(made)
-	// One level at a time, each resolved from the base again: a link on the
-	// way leads where the container would see it lead.
-	dir := from
-	for i := 0; i <= len(rest); i++ {
-		if i < len(rest) && rest[i] != '/' {
-			continue
-		}
-		sub, name := rest[:i], rest[:i]
-		if s := strings.LastIndexByte(sub, '/'); s >= 0 {
-			name = sub[s+1:]
-		}
-		if i == len(rest) && k != directory {
-			c.makeFile(dir, name, k, mode)
-		} else {
-			c.Do("make directory", unix.SYS_MKDIRAT, dir.Val(), c.Str(name), stage.Imm(0o755)).Ignore(unix.EEXIST)
-		}
-		c.Do("resolve", unix.SYS_OPENAT2, from.Val(), c.Str(sub), how, stage.Imm(openHowSize)).To(fd)
-		dir = fd
+	name := c.Str(rest)
+	open := func() stage.Op {
+		return c.Do("resolve", unix.SYS_OPENAT2, from.Val(), name, c.how(flags, resolve), stage.Imm(openHowSize)).To(fd)
 	}
+	if from != c.root && strings.IndexByte(rest, '/') < 0 && k != likeSource {
+		if k == directory {
+			c.Do("make directory", unix.SYS_MKDIRAT, from.Val(), name, stage.Imm(0o755)).Ignore(unix.EEXIST)
+		} else {
+			c.Do("make file", unix.SYS_MKNODAT, from.Val(), name, stage.Imm(unix.S_IFREG|0o644), stage.Imm(0)).Ignore(unix.EEXIST)
+		}
+		open()
+		return fd
+	}
+	missing, done := c.NewLabel(), c.NewLabel()
+	open().Else(missing)
+	c.Goto(done)
+	c.Place(missing)
+	errno := c.Cell()
+	c.Set(errno, c.FailedErrno())
+	c.Expect("resolve", errno, unix.ENOENT)
+	c.Set(c.reportWord(ReportValue), from.Val())
+	if k == likeSource {
+		isFile, known := c.NewLabel(), c.NewLabel()
+		c.If(c.statMode().Val(), unix.S_IFMT, unix.S_IFDIR, isFile)
+		c.Set(c.reportWord(ReportHead), c.wanted(rest, false))
+		c.Goto(known)
+		c.Place(isFile)
+		c.Set(c.reportWord(ReportHead), c.wanted(rest, true))
+		c.Place(known)
+	} else {
+		c.Set(c.reportWord(ReportHead), c.wanted(rest, k == file))
+	}
+	c.milestone(WantTarget)
+	c.await()
+	open()
 	c.Place(done)
 	return fd
 }
 
-// makeFile makes the last component of a target: a file, or what the source
-// is.
-func (c *compiler) makeFile(dir stage.Cell, name string, k kind, mode stage.Cell) {
-	isFile, done := c.NewLabel(), c.NewLabel()
-	at := c.Str(name)
-	if k == likeSource {
-		c.If(mode.Val(), unix.S_IFMT, unix.S_IFDIR, isFile)
-		c.Do("make directory", unix.SYS_MKDIRAT, dir.Val(), at, stage.Imm(0o755)).Ignore(unix.EEXIST)
-		c.Goto(done)
-		c.Place(isFile)
-	}
-	c.Do("make file", unix.SYS_MKNODAT, dir.Val(), at, stage.Imm(unix.S_IFREG|0o644), stage.Imm(0)).Ignore(unix.EEXIST)
-	c.Place(done)
+// wanted is the number of a target that the runtime is to make.
+func (c *compiler) wanted(path string, file bool) stage.Arg {
+	c.targets = append(c.targets, Target{path, file})
+	return stage.Imm(len(c.targets) - 1)
 }
