@@ -70,6 +70,9 @@ func (c *compiler) execute() {
 		// The listener must reach its agent before create returns.
 		c.seccomp()
 	}
+	// From here on the end of the socket tells that the runtime is gone. It may
+	// end as soon as it has given its word.
+	c.Do("forget the parent", unix.SYS_PRCTL, stage.Imm(unix.PR_SET_PDEATHSIG), stage.Imm(0))
 	c.find()
 	if c.in.Ask {
 		c.beJudged()
@@ -79,7 +82,6 @@ func (c *compiler) execute() {
 	}
 	c.startContainerHooks()
 	c.About("process.args[0]", -1, c.in.Process.Args[0])
-	c.Do("forget the parent", unix.SYS_PRCTL, stage.Imm(unix.PR_SET_PDEATHSIG), stage.Imm(0))
 	c.WriteTrace(c.in.FDs.Trace)
 	if !notify {
 		c.seccomp()
@@ -126,7 +128,6 @@ func (c *compiler) beJudged() {
 // path and never sees an end of file.
 func (c *compiler) waitForStart() {
 	fds := &c.in.FDs
-	c.Do("forget the parent", unix.SYS_PRCTL, stage.Imm(unix.PR_SET_PDEATHSIG), stage.Imm(0))
 	c.Do("close the socket", unix.SYS_CLOSE, stage.Imm(fds.Sync))
 	c.Do("wait for start", unix.SYS_READ, stage.Imm(fds.Start), c.report.head, stage.Imm(1))
 }
