@@ -2,6 +2,7 @@ package cgroup
 
 import (
 	"errors"
+	"math"
 	"strconv"
 	"strings"
 
@@ -14,6 +15,12 @@ import (
 // filterDevices applies linux.resources.devices and, after them, what every
 // container may use. Without rules nothing else is allowed.
 func (t *tree) filterDevices(given []spec.DeviceRule) error {
+	for i := range given {
+		// Version 1 reads 2^32-1 as all devices, and the program compares 32 bits.
+		if d := &given[i]; d.Major >= math.MaxUint32 || d.Minor >= math.MaxUint32 {
+			return &spec.Error{Pointer: "linux.resources.devices[" + strconv.Itoa(i) + "]", Err: errors.New(number(d.Major, d.Minor) + " is no device number")}
+		}
+	}
 	filter := compileRules(given)
 	var err error
 	if t.group.V2 {

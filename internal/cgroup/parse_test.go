@@ -1,0 +1,114 @@
+package cgroup
+
+import (
+	"reflect"
+	"strings"
+	"testing"
+)
+
+const mountinfoSample = `31 23 0:28 / /sys/fs/cgroup rw,relatime - tmpfs tmpfs rw,mode=755
+32 31 0:29 / /sys/fs/cgroup/cpu,cpuacct rw,relatime shared:9 - cgroup cgroup rw,cpu,cpuacct
+33 31 0:30 /docker/a\040b /mnt/a\040b rw,relatime shared:1 master:2 - cgroup cgroup rw,memory
+41 31 0:38 / /sys/fs/cgroup/unified rw,relatime - cgroup2 cgroup2 rw
+42 31 0:39 / /x rw - cgroupish cgroup rw
+garbage - cgroup cgroup rw
+`
+
+func TestParseMountinfo(t *testing.T) {
+	want := []mount{
+		{false, "/", "/sys/fs/cgroup/cpu,cpuacct", "rw,cpu,cpuacct"},
+		{false, "/docker/a b", "/mnt/a b", "rw,memory"},
+		{true, "/", "/sys/fs/cgroup/unified", "rw"},
+	}
+	if got := parseMountinfo(mountinfoSample); !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v", got)
+	}
+}
+
+func FuzzMountinfo(f *testing.F) {
+	f.Add(mountinfoSample)
+	f.Add("1 2 3 / / rw - cgroup cgroup rw")
+	f.Add(`1 2 3:4 / /\0 rw - cgroup2 c \`)
+	f.Fuzz(func(t *testing.T, text string) {
+		for _, m := range parseMountinfo(text) {
+			if !strings.HasPrefix(m.point, "/") || !strings.Contains(text, m.options) {
+				t.Errorf("%+v", m)
+			}
+			if strings.Contains(m.point, " ") && !strings.Contains(text, `\040`) {
+				t.Errorf("a space came from nowhere: %+v", m)
+			}
+		}
+	})
+}
+
+func FuzzMembership(f *testing.F) {
+	f.Add("9:name=systemd:/\n4:memory:/a:b\n0::/user.slice\n")
+	f.Add("0::/../../x\n::/\n1::/a\n:cpu:/")
+	f.Fuzz(func(t *testing.T, text string) {
+		for _, m := range parseMembership(text) {
+			if !strings.HasPrefix(m.path, "/") || strings.Contains(m.controllers, ":") || !strings.Contains(text, ":"+m.controllers+":"+m.path) {
+				t.Errorf("%+v", m)
+			}
+		}
+		if parent := clean(unifiedMembership(text) + "/.."); !strings.HasPrefix(parent, "/") || strings.Contains(parent+"/", "/../") {
+			t.Errorf("the cgroup beside is %q", parent)
+		}
+	})
+}
+
+func FuzzDevicesList(f *testing.F) {
+	f.Add("c 1:3 rwm")
+	f.Add("b *:* m")
+	f.Fuzz(func(t *testing.T, line string) {
+		if rule := excess(line, compileRules(nil).rules); rule != "" && !strings.HasPrefix(line, rule[:strings.LastIndexByte(rule, ' ')]) {
+			t.Errorf("%q has the excess %q", line, rule)
+		}
+	})
+}
+
+func TestClean(t *testing.T) {
+	for path, want := range map[string]string{
+		"": "/", "/": "/", "a": "/a", "/a//b/./c/": "/a/b/c", "../../a": "/a", "a/../../b": "/b", "/..": "/", "...": "/...",
+	} {
+		if got := clean(path); got != want {
+			t.Errorf("%q became %q, want %q", path, got, want)
+		}
+	}
+}
+
+func TestBelow(t *testing.T) {
+	for _, c := range [][3]string{
+		{"/docker/a/b", "/docker/a", "/b"}, {"/docker/a", "/docker/a", "/"}, {"/docker/ab", "/docker/a", "/"},
+		{"/x", "/", "/x"}, {"/../x", "/", "/x"}, {"/", "/..", "/"},
+	} {
+		if got := below(c[0], c[1]); got != c[2] {
+			t.Errorf("%s below %s is %s, want %s", c[0], c[1], got, c[2])
+		}
+	}
+}
+
+// The values of runc's curve and of runc's and crun's swap rule.
+func TestConversions(t *testing.T) {
+	for shares, want := range map[uint64]uint64{1: 1, 2: 1, 3: 2, 512: 59, 1024: 100, 2048: 174, 102400: 4429, 262144: 10000, 1 << 40: 10000} {
+		if got := weight(shares); got != want {
+			t.Errorf("%d shares are weight %d, want %d", shares, got, want)
+		}
+	}
+	for weight, want := range map[uint16]int{10: 1, 100: 910, 500: 4950, 1000: 10000} {
+		if got := ioWeight(weight); got != want {
+			t.Errorf("weight %d is %d, want %d", weight, got, want)
+		}
+	}
+	for _, c := range []struct {
+		limit, swap int64
+		want        string
+		fails       bool
+	}{
+		{100, 300, "200", false}, {100, 100, "0", false}, {100, -1, "max", false}, {100, 0, "", false},
+		{-1, 0, "max", false}, {-1, 50, "50", false}, {0, 50, "", true}, {100, 50, "", true}, {0, 0, "", false},
+	} {
+		if got, err := swapV2(c.limit, c.swap); got != c.want || (err != nil) != c.fails {
+			t.Errorf("memory %d and swap %d are %q, %v", c.limit, c.swap, got, err)
+		}
+	}
+}
