@@ -25,7 +25,7 @@ func (t *tree) setCPU(r *spec.Resources) error {
 			return err
 		}
 	}
-	if err := t.setShares(c); err != nil {
+	if err := t.setShares(c, idle); err != nil {
 		return err
 	}
 	if idle {
@@ -45,17 +45,25 @@ func (t *tree) setCPU(r *spec.Resources) error {
 	return t.setRealtime(c)
 }
 
-func (t *tree) setShares(c *spec.CPU) error {
+// setShares writes the weight. A cgroup that is idle already and stays so has
+// none to set.
+func (t *tree) setShares(c *spec.CPU, idle bool) error {
 	if c.Shares == nil || *c.Shares == 0 {
 		return nil
 	}
-	if t.group.V2 {
-		return t.set("linux.resources.cpu.shares", "cpu", "cpu.weight", strconv.FormatUint(weight(*c.Shares), 10))
+	file, value := "cpu.weight", weight(*c.Shares)
+	if !t.group.V2 {
+		file, value = "cpu.shares", *c.Shares
+		if value < minShares || value > maxShares {
+			return refuse("cpu.shares", strconv.FormatUint(value, 10)+" is not between 2 and 262144, which is what the kernel takes")
+		}
 	}
-	if *c.Shares < minShares || *c.Shares > maxShares {
-		return refuse("cpu.shares", strconv.FormatUint(*c.Shares, 10)+" is not between 2 and 262144, which is what the kernel takes")
+	var except []unix.Errno
+	if idle {
+		except = []unix.Errno{unix.EINVAL}
 	}
-	return t.set("linux.resources.cpu.shares", "cpu", "cpu.shares", strconv.FormatUint(*c.Shares, 10))
+	_, err := t.setOr("linux.resources.cpu.shares", "cpu", file, strconv.FormatUint(value, 10), except...)
+	return err
 }
 
 const minShares, maxShares = 2, 262144

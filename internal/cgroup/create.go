@@ -292,7 +292,7 @@ func (t *tree) explain(f folder, controller, file, value string, err error) erro
 	case unix.EINVAL, unix.ERANGE:
 		reason = err.Error() + ": the kernel does not accept this value here: check its range and the limits of the cgroups above"
 	case unix.ENODEV, unix.ENXIO, unix.EOPNOTSUPP:
-		reason = err.Error() + ": there is no such device, or its driver or I/O scheduler has no such limit"
+		reason = err.Error() + ": the device does not exist, or its driver or I/O scheduler has no such limit"
 	}
 	if reason == "" {
 		return &Error{"write " + strconv.Quote(value) + " to", f.path + "/" + file, err}
