@@ -202,13 +202,15 @@ func (t *tree) enableControllers(domain bool) error {
 }
 
 // enable adds to cgroup.subtree_control, one by one when not all are accepted:
-// the failure of one is no error.
+// the failure of one is no error. EBUSY is a cgroup with processes of its own:
+// the controllers that it would still take alone would make it threaded.
 func (f folder) enable(controllers string) {
 	enabled, err := f.read("cgroup.subtree_control")
 	if err != nil || controllers == "" || strings.TrimSpace(enabled) == controllers {
 		return
 	}
-	if f.write("cgroup.subtree_control", "+"+strings.ReplaceAll(controllers, " ", " +")) == nil {
+	err = f.write("cgroup.subtree_control", "+"+strings.ReplaceAll(controllers, " ", " +"))
+	if err == nil || err == unix.EBUSY {
 		return
 	}
 	for c := range strings.SplitSeq(controllers, " ") {

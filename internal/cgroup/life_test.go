@@ -2,6 +2,7 @@ package cgroup
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -51,6 +52,29 @@ func act(arg string) string {
 		return "ready"
 	case "sleep":
 		time.Sleep(time.Minute)
+	case "eat":
+		n, _ := strconv.Atoi(words[1])
+		for b := make([]byte, n); n > 0; n -= 4096 {
+			b[n-1] = 1
+		}
+	case "forks":
+		self, err := os.Executable()
+		if err != nil {
+			return err.Error()
+		}
+		for {
+			os.StartProcess(self, []string{self, "forks"}, &os.ProcAttr{Env: []string{"CGROUP_TEST_CHILD=none"}})
+		}
+	case "create":
+		g, err := Resolve("/ostia-test-user", "id")
+		if err == nil {
+			err = g.Create(nil)
+		}
+		if errors.Is(err, ErrNotPermitted) {
+			return "not permitted"
+		}
+		g.Remove()
+		return "became " + fmt.Sprint(err)
 	case "open":
 		flags, _ := strconv.Atoi(words[2])
 		fd, err := unix.Open(words[1], flags|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
@@ -83,7 +107,7 @@ func start(t *testing.T, g *Group, args ...string) *exec.Cmd {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
+	t.Cleanup(func() { g.Kill(unix.SIGKILL); cmd.Wait() })
 	var line [64]byte
 	if n, err := out.Read(line[:]); err != nil || string(line[:n]) != "ready\n" {
 		t.Fatalf("child said %q, %v", line[:n], err)
@@ -159,7 +183,7 @@ func exists(path string) bool {
 	return err == nil
 }
 
-// V2 is the hierarchy of these tests when it is version 2: see version2_test.go.
+// isV2 reports which version the host, or the private mount, has.
 func isV2(t *testing.T) bool {
 	t.Helper()
 	var st unix.Statfs_t

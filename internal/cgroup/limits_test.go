@@ -26,10 +26,10 @@ func has(g *Group, controller string) bool {
 	if !g.V2 {
 		return g.find(controller) >= 0
 	}
-	return contains2(root+"/cgroup.controllers", controller)
+	return hasWord(root+"/cgroup.controllers", controller)
 }
 
-func contains2(path, word string) bool {
+func hasWord(path, word string) bool {
 	b, _ := os.ReadFile(path)
 	for _, w := range strings.Fields(string(b)) {
 		if w == word {
