@@ -98,7 +98,7 @@ func (g *Group) Sub(path string) (*Group, error) {
 // is the only one.
 func (g *Group) find(controller string) int {
 	if g.V2 {
-		return 0
+		return len(g.Dirs) - 1
 	}
 	for i := range g.Dirs {
 		for c := range strings.SplitSeq(g.Dirs[i].Controllers, ",") {
