@@ -3,7 +3,6 @@ package container
 import (
 	"errors"
 	"os"
-	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -55,8 +54,6 @@ func (r *Runtime) Create(o CreateOptions) error {
 // begin makes the container up to the point where its first process waits for
 // start, or has executed the entry point. If it fails, nothing is left.
 func (c *creation) begin() error {
-	// The stage dies with the thread that forked it.
-	runtime.LockOSThread()
 	c.trace = newTrace(c.o.Trace)
 	if !state.ValidID(c.o.ID) {
 		return failed("container id", strconv.Quote(c.o.ID), ErrInvalidID)
@@ -142,10 +139,7 @@ func (c *creation) make(filter plan.Seccomp) error {
 	c.state.Cgroup = group
 	// First what will be made, then the making: a runtime killed in between
 	// leaves a state that delete can clean up by.
-	if err := c.dir.Write(c.state); err != nil {
-		return failed("state", c.dir.Path(), err)
-	}
-	if err := c.dir.WriteConfig(c.config); err != nil {
+	if err := c.dir.Write(c.state, c.config); err != nil {
 		return failed("state", c.dir.Path(), err)
 	}
 	c.trace.phase("state")
@@ -159,23 +153,23 @@ func (c *creation) make(filter plan.Seccomp) error {
 		return err
 	}
 	c.trace.phase("fork")
-	c.state.Pid = c.stage.Pid
-	c.state.StartTime, _, _ = state.StartTime(c.stage.Pid)
-	if err := c.dir.Write(c.state); err != nil {
-		return failed("state", c.dir.Path(), err)
+	if err := c.keepPid(); err != nil {
+		return err
 	}
 	if err := c.converse(); err != nil {
 		return err
 	}
 	c.trace.phase("stage")
-	if c.state.Pid != c.stage.Pid {
-		c.state.Pid = c.stage.Pid
-		c.state.StartTime, _, _ = state.StartTime(c.stage.Pid)
-		if err := c.dir.Write(c.state); err != nil {
-			return failed("state", c.dir.Path(), err)
-		}
-	}
 	return c.tellPid()
+}
+
+// keepPid writes down which the container's first process is.
+func (c *creation) keepPid() (err error) {
+	c.state.Pid = c.stage.Pid
+	if c.state.StartTime, _, err = state.StartTime(c.stage.Pid); err == nil {
+		err = c.dir.WriteProcess(c.state)
+	}
+	return failed("state", c.dir.Path(), err)
 }
 
 // launch compiles the plan and forks the stage with all its descriptors.
@@ -349,11 +343,10 @@ func (c *creation) closed() error {
 func (c *creation) milestone(r *launch.Report) (done bool, err error) {
 	switch r.Milestone {
 	case plan.Forked:
-		err = c.stage.Adopt(int(r.Value))
-		if err != nil {
-			err = failed("pidfd of the container's first process", strconv.Itoa(int(r.Value)), err)
+		if err = c.stage.Adopt(int(r.Value)); err == nil {
+			err = c.keepPid()
 		}
-		return false, err
+		return false, failed("adopt process", strconv.Itoa(int(r.Value)), err)
 	case plan.WantMaps:
 		err = writeMappings(c.stage.Pid, &c.spec.Linux)
 	case plan.WantHooks:

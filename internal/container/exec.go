@@ -2,9 +2,6 @@ package container
 
 import (
 	"errors"
-	"os"
-	"os/signal"
-	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -34,7 +31,6 @@ type execution struct {
 // Exec runs another process in the container and returns its exit status (0
 // with Detach).
 func (r *Runtime) Exec(id string, o ExecOptions) (status int, err error) {
-	runtime.LockOSThread()
 	e := &execution{r: r, o: &o, trace: newTrace(o.Trace)}
 	d, s, err := r.view(id)
 	if err != nil {
@@ -55,10 +51,8 @@ func (r *Runtime) Exec(id string, o ExecOptions) (status int, err error) {
 		return 0, err
 	}
 	e.trace.phase("config")
-	var signals chan os.Signal
 	if !o.Detach {
-		signals = make(chan os.Signal, 64)
-		signal.Notify(signals, forwarded()...)
+		launch.Forward()
 	}
 	if err := e.launch(d.Path()); err != nil {
 		return 0, err
@@ -78,7 +72,7 @@ func (r *Runtime) Exec(id string, o ExecOptions) (status int, err error) {
 	if o.Detach {
 		return 0, nil
 	}
-	return e.tty.attend(e.stage, signals)
+	return e.tty.attend(e.stage)
 }
 
 // makeProcess is the process of --process, or the container's own changed by

@@ -120,8 +120,11 @@ func (r *Runtime) destroy(d *state.Dir, s *state.State) error {
 		unix.Close(fd)
 	}
 	if g != nil {
-		if err := g.Kill(unix.SIGKILL); err != nil {
-			return failed("delete", id, err)
+		// The end of a pid namespace's first process is the end of all in it.
+		if !s.OwnPidNS || s.Pid == 0 {
+			if err := g.Kill(unix.SIGKILL); err != nil {
+				return failed("delete", id, err)
+			}
 		}
 		if err := g.Remove(); err != nil {
 			return failed("delete", id, err)

@@ -1,9 +1,6 @@
 package container
 
 import (
-	"os"
-	"os/signal"
-
 	"ostia/internal/launch"
 	"ostia/internal/state"
 
@@ -17,17 +14,12 @@ func (r *Runtime) Run(o CreateOptions) (status int, err error) {
 	c := &creation{r: r, o: &o}
 	defer c.close()
 	if !o.Detach {
+		launch.Forward()
 		if !o.NoSubreaper {
 			// Descendants that the container's first process leaves behind when
 			// it has no pid namespace are reaped by us.
 			unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 		}
-	}
-	var signals chan os.Signal
-	if !o.Detach {
-		// Before the fork: a signal that arrives now is not lost.
-		signals = make(chan os.Signal, 64)
-		signal.Notify(signals, forwarded()...)
 	}
 	if err := c.begin(); err != nil {
 		return 0, err
@@ -43,7 +35,7 @@ func (r *Runtime) Run(o CreateOptions) (status int, err error) {
 	c.dir.Close()
 	c.dir = nil
 	c.trace.phase("running")
-	status, err = c.tty.attend(c.stage, signals)
+	status, err = c.tty.attend(c.stage)
 	c.trace.phase("wait")
 	if !o.Keep {
 		if e := r.deleteStopped(o.ID, c.state); e != nil && err == nil {
@@ -53,24 +45,11 @@ func (r *Runtime) Run(o CreateOptions) (status int, err error) {
 	return status, err
 }
 
-// forwarded are the signals that a foreground run or exec passes on.
-func forwarded() []os.Signal {
-	return []os.Signal{unix.SIGHUP, unix.SIGINT, unix.SIGQUIT, unix.SIGTERM, unix.SIGUSR1, unix.SIGUSR2,
-		unix.SIGALRM, unix.SIGCONT, unix.SIGTSTP, unix.SIGTTIN, unix.SIGTTOU, unix.SIGWINCH, unix.SIGIO, unix.SIGPWR}
-}
-
 // wait passes signals on to a stage's process until it ends, and returns its
 // status as a shell would.
-func wait(s *launch.Stage, signals chan os.Signal) (int, error) {
-	go func() {
-		for sig := range signals {
-			if s.PidFD >= 0 {
-				unix.PidfdSendSignal(s.PidFD, sig.(unix.Signal), nil, 0)
-			}
-		}
-	}()
+func wait(s *launch.Stage) (int, error) {
+	s.ForwardTo()
 	ws, err := s.Reap()
-	signal.Stop(signals)
 	if err != nil {
 		return 0, failed("wait for the container's process", "", err)
 	}

@@ -2,6 +2,7 @@ package container
 
 import (
 	"os"
+	"os/signal"
 	"strconv"
 	"syscall"
 
@@ -56,9 +57,9 @@ func (c *creation) openConsole(f *files, in *plan.Input, _ *syscall.SysProcAttr)
 
 // attend copies between the terminal, if there is one, and our stdio until the
 // process ends, and returns its status.
-func (t *terminal) attend(s *launch.Stage, signals chan os.Signal) (int, error) {
+func (t *terminal) attend(s *launch.Stage) (int, error) {
 	if t == nil {
-		return wait(s, signals)
+		return wait(s)
 	}
 	if err := t.receive(); err != nil {
 		return 0, failed("terminal", "", err)
@@ -66,14 +67,11 @@ func (t *terminal) attend(s *launch.Stage, signals chan os.Signal) (int, error) 
 	t.raw()
 	defer t.restore()
 	t.resize()
-	own := make(chan os.Signal, 16)
+	resized := make(chan os.Signal, 1)
+	signal.Notify(resized, unix.SIGWINCH)
 	go func() {
-		for sig := range signals {
-			if sig == unix.SIGWINCH {
-				t.resize()
-				continue
-			}
-			own <- sig
+		for range resized {
+			t.resize()
 		}
 	}()
 	go copyAll(t.master, 0)
@@ -82,7 +80,7 @@ func (t *terminal) attend(s *launch.Stage, signals chan os.Signal) (int, error) 
 		copyAll(1, t.master)
 		close(drained)
 	}()
-	status, err := wait(s, own)
+	status, err := wait(s)
 	// The master reports EIO once nobody holds the other end; a process that
 	// outlives the container's first one in the background may still.
 	if s.PidFD >= 0 {

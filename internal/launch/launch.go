@@ -34,8 +34,9 @@ func Socket() (ours, stages int, err error) {
 
 // Start forks and executes the image of p. files are the stage's descriptors
 // 0, 1, 2 and on; a value of ^uintptr(0) leaves that number closed. sock is the
-// runtime's end of the socket. The stage dies with the calling thread until it
-// says otherwise, so the caller has locked its goroutine to it.
+// runtime's end of the socket. Until it says otherwise, the stage dies with the
+// thread that forked it: threads of Go end with the process unless a goroutine
+// locked to one ends, which none does here.
 func Start(p *plan.Plan, files []uintptr, sys *syscall.SysProcAttr, sock int, dir string) (*Stage, error) {
 	fd, err := memfile(p.Image(), len(files), dir)
 	if err != nil {

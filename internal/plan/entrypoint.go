@@ -73,8 +73,8 @@ func (c *compiler) execute() {
 	// From here on the end of the socket tells that the runtime is gone. It may
 	// end as soon as it has given its word.
 	c.Do("forget the parent", unix.SYS_PRCTL, stage.Imm(unix.PR_SET_PDEATHSIG), stage.Imm(0))
-	c.find()
 	if c.in.Ask {
+		c.find()
 		c.beJudged()
 	}
 	if c.in.Wait {
@@ -86,6 +86,10 @@ func (c *compiler) execute() {
 	if !notify {
 		c.seccomp()
 	}
+	if !c.in.Ask {
+		c.executeFirst()
+		return
+	}
 	o := c.Do("execute", unix.SYS_EXECVE, c.program.Val(), c.argv, c.env)
 	if c.in.Wait {
 		late := c.NewLabel()
@@ -93,6 +97,30 @@ func (c *compiler) execute() {
 		c.Place(late)
 		c.tooLate()
 	}
+}
+
+// executeFirst executes the first candidate that it can: execve itself is the
+// verdict. Like execvp(3) it goes on past what is missing or not permitted.
+func (c *compiler) executeFirst() {
+	for i, path := range c.paths {
+		o := c.Do("execute", unix.SYS_EXECVE, path, c.argv, c.env).To(c.result(i))
+		if i == len(c.paths)-1 {
+			return // the failure stands
+		}
+		failed, next, errno := c.NewLabel(), c.NewLabel(), c.Cell()
+		o.Else(failed)
+		c.Place(failed)
+		c.Set(errno, c.FailedErrno())
+		for _, e := range [...]unix.Errno{unix.ENOENT, unix.EACCES} {
+			other := c.NewLabel()
+			c.If(errno.Val(), -1, int(e), other)
+			c.Goto(next)
+			c.Place(other)
+		}
+		c.Expect("execute", errno, unix.ENOTDIR)
+		c.Place(next)
+	}
+	c.Require("execute", stage.Imm(0), -1, 1, unix.ENOENT)
 }
 
 // find looks for the first candidate that may be executed. When there is none,

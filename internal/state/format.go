@@ -35,8 +35,6 @@ func (s *State) encode() []byte {
 	e.Object(func() {
 		e.Key("ociVersion").String(s.Version)
 		e.Key("id").String(s.ID)
-		e.Key("pid").Int(int64(s.Pid))
-		e.Key("startTime").Uint(s.StartTime)
 		e.Key("bundle").String(s.Bundle)
 		e.Key("rootfs").String(s.Rootfs)
 		e.Key("created").String(s.Created)
@@ -81,10 +79,6 @@ func decode(text string) (*State, error) {
 			s.Version = d.String()
 		case "id":
 			s.ID = d.String()
-		case "pid":
-			s.Pid = int(d.Int(32))
-		case "startTime":
-			s.StartTime = d.Uint(64)
 		case "bundle":
 			s.Bundle = d.String()
 		case "rootfs":

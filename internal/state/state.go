@@ -1,21 +1,23 @@
 // Package state owns what is on disk for a container: a folder with its state,
 // its configuration and, until it is started, its exec fifo. Every change is
-// atomic, so that a runtime killed at any moment leaves a state that can be
-// read and deleted.
+// whole or not there, so that a runtime killed at any moment leaves a state
+// that can be read and deleted.
 package state
 
 import (
 	"errors"
 	"strconv"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
 
-// The names in a container's folder.
+// The names in a container's folder. Few files: making and removing one costs
+// 50 µs where /run is a disk.
 const (
-	stateFile  = "state.json"
-	configFile = "config.json"
-	fifoFile   = "exec.fifo"
+	stateFile = "state.json" // what is known before the first process is forked, a line, and the configuration
+	pidFile   = "pid"        // of the first process, and its start time
+	fifoFile  = "exec.fifo"
 	// The fifo's name until the container is created: its renaming is the
 	// moment at which create has succeeded.
 	newFifoFile = "exec.fifo.new"
@@ -126,30 +128,64 @@ func (d *Dir) Close() { unix.Close(d.fd) }
 // Path is the folder's path.
 func (d *Dir) Path() string { return d.root + "/" + d.id }
 
-// Write replaces the state.
-func (d *Dir) Write(s *State) error {
-	return d.replace(stateFile, s.encode())
+// Write writes the state of a new container, all but its process, and the
+// configuration that it is made from.
+func (d *Dir) Write(s *State, config string) error {
+	b := s.encode()
+	return d.create(stateFile, append(append(b, '\n'), config...))
 }
 
-// WriteConfig keeps the configuration that the container was made from.
-func (d *Dir) WriteConfig(config string) error {
-	return d.create(configFile, []byte(config))
+// Rewrite replaces the state and keeps the configuration.
+func (d *Dir) Rewrite(s *State) error {
+	config, err := d.Config()
+	if err != nil {
+		return err
+	}
+	const next = stateFile + ".new"
+	if err := d.create(next, append(append(s.encode(), '\n'), config...)); err != nil {
+		unix.Unlinkat(d.fd, next, 0)
+		return err
+	}
+	return unix.Renameat(d.fd, next, d.fd, stateFile)
 }
 
-// Config is what WriteConfig kept.
-func (d *Dir) Config() (string, error) { return d.read(configFile) }
+// WriteProcess says which the container's first process is: one write, so that
+// a reader sees all of it or nothing.
+func (d *Dir) WriteProcess(s *State) error {
+	text := strconv.Itoa(s.Pid) + " " + strconv.FormatUint(s.StartTime, 10) + "\n"
+	return d.create(pidFile, []byte(text))
+}
+
+// Config is the configuration that the container was made from.
+func (d *Dir) Config() (string, error) {
+	text, err := d.read(stateFile)
+	_, config, _ := strings.Cut(text, "\n")
+	return config, err
+}
 
 // Read returns the state. A folder without one is a create that was killed
 // before it wrote any: its state is the zero State with the id.
 func (d *Dir) Read() (*State, error) {
 	text, err := d.read(stateFile)
-	if err == unix.ENOENT {
+	line, _, whole := strings.Cut(text, "\n")
+	if err == unix.ENOENT || err == nil && !whole {
 		return &State{ID: d.id}, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	return decode(text)
+	s, err := decode(line)
+	if err != nil {
+		return nil, err
+	}
+	text, err = d.read(pidFile)
+	if err != nil && err != unix.ENOENT {
+		return nil, err
+	}
+	pid, start, _ := strings.Cut(strings.TrimSuffix(text, "\n"), " ")
+	s.Pid, _ = strconv.Atoi(pid)
+	s.StartTime, _ = strconv.ParseUint(start, 10, 64)
+	return s, nil
 }
 
 func (d *Dir) create(name string, b []byte) error {
@@ -166,16 +202,6 @@ func (d *Dir) create(name string, b []byte) error {
 		b = b[max(n, 0):]
 	}
 	return unix.Close(fd)
-}
-
-// replace writes a new file and renames it over the old one.
-func (d *Dir) replace(name string, b []byte) error {
-	next := name + ".new"
-	if err := d.create(next, b); err != nil {
-		unix.Unlinkat(d.fd, next, 0)
-		return err
-	}
-	return unix.Renameat(d.fd, next, d.fd, name)
 }
 
 func (d *Dir) read(name string) (string, error) {
@@ -243,7 +269,15 @@ func (d *Dir) Start() error {
 
 // Remove removes the folder.
 func (d *Dir) Remove() error {
-	for _, name := range [...]string{fifoFile, newFifoFile, configFile, configFile + ".new", stateFile + ".new", stateFile} {
+	for _, name := range [...]string{pidFile, stateFile} {
+		if err := unix.Unlinkat(d.fd, name, 0); err != nil && err != unix.ENOENT {
+			return err
+		}
+	}
+	if err := unix.Rmdir(d.Path()); err != unix.ENOTEMPTY {
+		return err
+	}
+	for _, name := range [...]string{fifoFile, newFifoFile, stateFile + ".new"} {
 		if err := unix.Unlinkat(d.fd, name, 0); err != nil && err != unix.ENOENT {
 			return err
 		}
