@@ -1,0 +1,96 @@
+package test
+
+import (
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// Every package of the module and the ones of the module that it may import,
+// as docs/architecture.md draws them: arrows point down. Tests may import
+// more.
+var arrows = map[string][]string{
+	"cmd/ostia":          {"internal/cli"},
+	"entrypoint":         {"internal/linux"},
+	"internal/cgroup":    {"internal/linux", "internal/spec"},
+	"internal/cli":       {"entrypoint", "internal/container", "internal/json", "internal/linux", "internal/seccomp", "internal/spec"},
+	"internal/container": {"entrypoint", "internal/cgroup", "internal/launch", "internal/linux", "internal/plan", "internal/seccomp", "internal/spec", "internal/state"},
+	"internal/json":      {},
+	"internal/launch":    {"internal/plan"},
+	"internal/linux":     {},
+	"internal/plan":      {"entrypoint", "internal/linux", "internal/spec", "internal/stage"},
+	"internal/seccomp":   {"internal/spec"},
+	"internal/spec":      {"internal/json"},
+	"internal/stage":     {},
+	"internal/state":     {"internal/cgroup", "internal/json", "internal/spec"},
+}
+
+// Linked modules, each with its reason in docs/dependencies.md.
+var modules = []string{"golang.org/x/sys"}
+
+// What costs start-up time or brings reflection, a poller or a second way to
+// do what a package here does. The measurements are in docs/architecture.md.
+var unlinked = []string{
+	"bufio", "encoding/json", "flag", "fmt", "html/template", "log", "log/slog", "net", "net/http", "os/exec", "os/user",
+	"regexp", "text/tabwriter", "text/template",
+}
+
+func TestArchitectureArrows(t *testing.T) {
+	for line := range lines(t, "list", "-f", "{{.ImportPath}} {{join .Imports \" \"}}", "ostia/cmd/...", "ostia/entrypoint/...", "ostia/internal/...") {
+		fields := strings.Fields(line)
+		pkg := strings.TrimPrefix(fields[0], "ostia/")
+		allowed, known := arrows[pkg]
+		if !known {
+			t.Errorf("%s is not on the map: add it here and to docs/architecture.md", pkg)
+			continue
+		}
+		for _, imported := range fields[1:] {
+			if own, ok := strings.CutPrefix(imported, "ostia/"); ok && !slices.Contains(allowed, own) {
+				t.Errorf("%s imports %s: no arrow goes there", pkg, own)
+			}
+		}
+	}
+}
+
+func TestArchitectureLinked(t *testing.T) {
+	for line := range lines(t, "list", "-deps", "-f", "{{.ImportPath}} {{with .Module}}{{.Path}}{{end}}", "ostia/cmd/ostia") {
+		fields := strings.Fields(line)
+		if slices.Contains(unlinked, fields[0]) {
+			t.Errorf("cmd/ostia links %s (go mod why -m does not tell: go list -deps -f '{{.ImportPath}}: {{.Imports}}' ./cmd/ostia does)", fields[0])
+		}
+		if len(fields) == 2 && fields[1] != "ostia" && !slices.Contains(modules, fields[1]) {
+			t.Errorf("cmd/ostia links the module %s: add it here and to docs/dependencies.md with its reason, or leave it out", fields[1])
+		}
+	}
+}
+
+// TestArchitectureMap holds that docs/architecture.md shows every room.
+func TestArchitectureMap(t *testing.T) {
+	page, err := os.ReadFile("../docs/architecture.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for pkg := range arrows {
+		name := strings.TrimPrefix(pkg, "internal/")
+		if !strings.Contains(string(page), name+"/") {
+			t.Errorf("docs/architecture.md does not show %s", pkg)
+		}
+	}
+}
+
+// lines runs the go command; without it (in the guest) there is nothing to hold.
+func lines(t *testing.T, args ...string) func(func(string) bool) {
+	if os.Getenv("OSTIA_GUEST") != "" {
+		t.Skip("the source is checked on the outer machine")
+	}
+	cmd := exec.Command("go", args...)
+	var complaint strings.Builder
+	cmd.Stderr = &complaint
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go %s: %v\n%s", strings.Join(args, " "), err, complaint.String())
+	}
+	return strings.Lines(string(out))
+}
