@@ -17,7 +17,7 @@ type command struct {
 var commands = [...]command{
 	createCommand, startCommand, runCommand, execCommand, killCommand, deleteCommand,
 	stateCommand, listCommand, psCommand, pauseCommand, resumeCommand,
-	specCommand, planCommand,
+	planCommand, specCommand, featuresCommand,
 }
 
 // notBuilt are commands of runc and crun that ostia does not have.

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"errors"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -34,95 +35,97 @@ type options struct {
 
 const atime = unix.MOUNT_ATTR__ATIME
 
-// mountAttr is what one option sets and clears. An option that begins with r
-// and has this meaning without it is the recursive form.
+// mountAttrs are the options that set and clear attributes of a mount. Each has
+// a recursive form that begins with r.
+var mountAttrs = [...]struct {
+	name string
+	attrs
+}{
+	{"ro", attrs{set: unix.MOUNT_ATTR_RDONLY}},
+	{"rw", attrs{clr: unix.MOUNT_ATTR_RDONLY}},
+	{"nosuid", attrs{set: unix.MOUNT_ATTR_NOSUID}},
+	{"suid", attrs{clr: unix.MOUNT_ATTR_NOSUID}},
+	{"nodev", attrs{set: unix.MOUNT_ATTR_NODEV}},
+	{"dev", attrs{clr: unix.MOUNT_ATTR_NODEV}},
+	{"noexec", attrs{set: unix.MOUNT_ATTR_NOEXEC}},
+	{"exec", attrs{clr: unix.MOUNT_ATTR_NOEXEC}},
+	{"nodiratime", attrs{set: unix.MOUNT_ATTR_NODIRATIME}},
+	{"diratime", attrs{clr: unix.MOUNT_ATTR_NODIRATIME}},
+	{"nosymfollow", attrs{set: unix.MOUNT_ATTR_NOSYMFOLLOW}},
+	{"symfollow", attrs{clr: unix.MOUNT_ATTR_NOSYMFOLLOW}},
+	{"noatime", attrs{set: unix.MOUNT_ATTR_NOATIME, clr: atime}},
+	{"strictatime", attrs{set: unix.MOUNT_ATTR_STRICTATIME, clr: atime}},
+	{"relatime", attrs{set: unix.MOUNT_ATTR_RELATIME, clr: atime}},
+	{"atime", attrs{set: unix.MOUNT_ATTR_RELATIME, clr: atime}},
+	{"norelatime", attrs{set: unix.MOUNT_ATTR_RELATIME, clr: atime}},
+	{"nostrictatime", attrs{set: unix.MOUNT_ATTR_RELATIME, clr: atime}},
+}
+
 func mountAttr(o string) (attrs, bool) {
-	switch o {
-	case "ro":
-		return attrs{set: unix.MOUNT_ATTR_RDONLY}, true
-	case "rw":
-		return attrs{clr: unix.MOUNT_ATTR_RDONLY}, true
-	case "nosuid":
-		return attrs{set: unix.MOUNT_ATTR_NOSUID}, true
-	case "suid":
-		return attrs{clr: unix.MOUNT_ATTR_NOSUID}, true
-	case "nodev":
-		return attrs{set: unix.MOUNT_ATTR_NODEV}, true
-	case "dev":
-		return attrs{clr: unix.MOUNT_ATTR_NODEV}, true
-	case "noexec":
-		return attrs{set: unix.MOUNT_ATTR_NOEXEC}, true
-	case "exec":
-		return attrs{clr: unix.MOUNT_ATTR_NOEXEC}, true
-	case "nodiratime":
-		return attrs{set: unix.MOUNT_ATTR_NODIRATIME}, true
-	case "diratime":
-		return attrs{clr: unix.MOUNT_ATTR_NODIRATIME}, true
-	case "nosymfollow":
-		return attrs{set: unix.MOUNT_ATTR_NOSYMFOLLOW}, true
-	case "symfollow":
-		return attrs{clr: unix.MOUNT_ATTR_NOSYMFOLLOW}, true
-	case "noatime":
-		return attrs{set: unix.MOUNT_ATTR_NOATIME, clr: atime}, true
-	case "strictatime":
-		return attrs{set: unix.MOUNT_ATTR_STRICTATIME, clr: atime}, true
-	case "relatime", "atime", "norelatime", "nostrictatime":
-		return attrs{set: unix.MOUNT_ATTR_RELATIME, clr: atime}, true
+	for i := range mountAttrs {
+		if mountAttrs[i].name == o {
+			return mountAttrs[i].attrs, true
+		}
 	}
 	return attrs{}, false
 }
 
-// superFlag is the MS_* of an option of the superblock.
+// superFlags are the options of the superblock.
+var superFlags = [...]struct {
+	name     string
+	set, clr uintptr
+}{
+	{"sync", unix.MS_SYNCHRONOUS, 0}, {"async", 0, unix.MS_SYNCHRONOUS}, {"dirsync", unix.MS_DIRSYNC, 0},
+	{"mand", unix.MS_MANDLOCK, 0}, {"nomand", 0, unix.MS_MANDLOCK}, {"silent", unix.MS_SILENT, 0}, {"loud", 0, unix.MS_SILENT},
+	{"iversion", unix.MS_I_VERSION, 0}, {"noiversion", 0, unix.MS_I_VERSION},
+	{"lazytime", unix.MS_LAZYTIME, 0}, {"nolazytime", 0, unix.MS_LAZYTIME},
+}
+
 func superFlag(o string) (set, clr uintptr, ok bool) {
-	switch o {
-	case "sync":
-		return unix.MS_SYNCHRONOUS, 0, true
-	case "async":
-		return 0, unix.MS_SYNCHRONOUS, true
-	case "dirsync":
-		return unix.MS_DIRSYNC, 0, true
-	case "mand":
-		return unix.MS_MANDLOCK, 0, true
-	case "nomand":
-		return 0, unix.MS_MANDLOCK, true
-	case "silent":
-		return unix.MS_SILENT, 0, true
-	case "loud":
-		return 0, unix.MS_SILENT, true
-	case "iversion":
-		return unix.MS_I_VERSION, 0, true
-	case "noiversion":
-		return 0, unix.MS_I_VERSION, true
-	case "lazytime":
-		return unix.MS_LAZYTIME, 0, true
-	case "nolazytime":
-		return 0, unix.MS_LAZYTIME, true
+	for i := range superFlags {
+		if f := &superFlags[i]; f.name == o {
+			return f.set, f.clr, true
+		}
 	}
 	return 0, 0, false
 }
 
-// propagation is the MS_* of a propagation type's name, in a mount's options
-// or in linux.rootfsPropagation.
+// propagationTypes are the propagation types of a mount's options and of
+// linux.rootfsPropagation.
+var propagationTypes = [...]struct {
+	name  string
+	flags int
+}{
+	{"private", unix.MS_PRIVATE}, {"rprivate", unix.MS_PRIVATE | unix.MS_REC},
+	{"shared", unix.MS_SHARED}, {"rshared", unix.MS_SHARED | unix.MS_REC},
+	{"slave", unix.MS_SLAVE}, {"rslave", unix.MS_SLAVE | unix.MS_REC},
+	{"unbindable", unix.MS_UNBINDABLE}, {"runbindable", unix.MS_UNBINDABLE | unix.MS_REC},
+}
+
 func propagation(name string) (int, bool) {
-	switch name {
-	case "private":
-		return unix.MS_PRIVATE, true
-	case "rprivate":
-		return unix.MS_PRIVATE | unix.MS_REC, true
-	case "shared":
-		return unix.MS_SHARED, true
-	case "rshared":
-		return unix.MS_SHARED | unix.MS_REC, true
-	case "slave":
-		return unix.MS_SLAVE, true
-	case "rslave":
-		return unix.MS_SLAVE | unix.MS_REC, true
-	case "unbindable":
-		return unix.MS_UNBINDABLE, true
-	case "runbindable":
-		return unix.MS_UNBINDABLE | unix.MS_REC, true
+	for _, p := range propagationTypes {
+		if p.name == name {
+			return p.flags, true
+		}
 	}
 	return 0, false
+}
+
+// MountOptions are all options that have a meaning here; others go to the file
+// system.
+func MountOptions() []string {
+	list := []string{"defaults", "bind", "rbind", "remount", "tmpcopyup", "idmap", "ridmap", "src-nofollow", "copy-symlink", "dest-nofollow"}
+	for i := range mountAttrs {
+		list = append(list, mountAttrs[i].name, "r"+mountAttrs[i].name)
+	}
+	for i := range superFlags {
+		list = append(list, superFlags[i].name)
+	}
+	for _, p := range propagationTypes {
+		list = append(list, p.name)
+	}
+	slices.Sort(list)
+	return list
 }
 
 // parseOptions gives a mount's options their meaning (mount(8), and
