@@ -54,6 +54,7 @@ func (r *Runtime) Create(o CreateOptions) error {
 // begin makes the container up to the point where its first process waits for
 // start, or has executed the entry point. If it fails, nothing is left.
 func (c *creation) begin() error {
+	launch.QuietSysmon()
 	c.trace = newTrace(c.o.Trace)
 	if !state.ValidID(c.o.ID) {
 		return failed("container id", strconv.Quote(c.o.ID), ErrInvalidID)

@@ -2,6 +2,7 @@ package container
 
 import (
 	"errors"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -31,6 +32,7 @@ type execution struct {
 // Exec runs another process in the container and returns its exit status (0
 // with Detach).
 func (r *Runtime) Exec(id string, o ExecOptions) (status int, err error) {
+	launch.QuietSysmon()
 	e := &execution{r: r, o: &o, trace: newTrace(o.Trace)}
 	d, s, err := r.view(id)
 	if err != nil {
@@ -44,7 +46,7 @@ func (r *Runtime) Exec(id string, o ExecOptions) (status int, err error) {
 		return 0, failed("exec", id, &statusError{ErrNotRunning, st})
 	}
 	e.state = s
-	if e.spec, err = r.config(d); err != nil {
+	if e.spec, err = config(s); err != nil {
 		return 0, err
 	}
 	if e.process, err = e.makeProcess(); err != nil {
@@ -202,6 +204,7 @@ func (e *execution) open(f *files, in *plan.Input, sys *syscall.SysProcAttr) err
 		return failed("exec", e.state.ID, ErrNotRunning)
 	}
 	in.FDs.PidNS = f.add(pidfd)
+	in.Cloned = e.forkIntoPidNS(pidfd)
 	if e.tty, err = openTerminal(e.process.Terminal, e.o.ConsoleSocket, e.o.Detach, f, in); err != nil {
 		return err
 	}
@@ -222,6 +225,31 @@ func (e *execution) open(f *files, in *plan.Input, sys *syscall.SysProcAttr) err
 		}
 	}
 	return joinCgroup(g, f, in, sys)
+}
+
+// forkIntoPidNS has the fork make its child in the container's pid namespace,
+// if there is one and nobody need join its user namespace first, and returns
+// CLONE_NEWPID then. Otherwise the stage joins it and forks once more, which
+// takes 0.3 ms. The namespace for children is this thread's alone, and the
+// runtime makes no thread from one that a goroutine is locked to.
+func (e *execution) forkIntoPidNS(pidfd int) uint64 {
+	own := false
+	for i := range e.spec.Linux.Namespaces {
+		switch e.spec.Linux.Namespaces[i].Flag {
+		case unix.CLONE_NEWUSER:
+			return 0
+		case unix.CLONE_NEWPID:
+			own = true
+		}
+	}
+	if !own {
+		return 0
+	}
+	runtime.LockOSThread()
+	if unix.Setns(pidfd, unix.CLONE_NEWPID) != nil { //nolint:forbidigo // for the fork's child only
+		return 0
+	}
+	return unix.CLONE_NEWPID
 }
 
 // converse serves the stage until it has executed the program.

@@ -29,7 +29,7 @@ func (r *Runtime) Start(id string) error {
 	if !s.Poststart {
 		return nil
 	}
-	config, err := r.config(d)
+	config, err := config(s)
 	if err != nil {
 		return err
 	}
@@ -132,7 +132,7 @@ func (r *Runtime) destroy(d *state.Dir, s *state.State) error {
 	}
 	var hooks []spec.Hook
 	if s.Poststop {
-		if config, err := r.config(d); err == nil {
+		if config, err := config(s); err == nil {
 			hooks = config.Hooks.Poststop
 		}
 	}
@@ -234,11 +234,7 @@ func (r *Runtime) with(id string, open func(root, id string) (*state.Dir, error)
 }
 
 // config is the configuration that the container was made from.
-func (r *Runtime) config(d *state.Dir) (*spec.Spec, error) {
-	text, err := d.Config()
-	if err != nil {
-		return nil, failed("config", d.Path(), err)
-	}
-	s, err := spec.Decode(text)
-	return s, failed("config", d.Path(), err)
+func config(s *state.State) (*spec.Spec, error) {
+	c, err := spec.Decode(s.Config)
+	return c, failed("state of", s.ID, err)
 }

@@ -13,7 +13,6 @@ import (
 func (r *Runtime) Run(o CreateOptions) (status int, err error) {
 	c := &creation{r: r, o: &o}
 	defer c.close()
-	launch.QuietSysmon()
 	if !o.Detach {
 		launch.Forward()
 		if !o.NoSubreaper {

@@ -34,9 +34,9 @@ func Socket() (ours, stages int, err error) {
 
 // Start forks and executes the image of p. files are the stage's descriptors
 // 0, 1, 2 and on; a value of ^uintptr(0) leaves that number closed. sock is the
-// runtime's end of the socket. Until it says otherwise, the stage dies with the
-// thread that forked it: threads of Go end with the process unless a goroutine
-// locked to one ends, which none does here.
+// runtime's end of the socket. A stage that asks to die with its parent dies
+// with the thread that forked it: threads of Go end with the process unless a
+// goroutine locked to one ends, which none does here.
 func Start(p *plan.Plan, files []uintptr, sys *syscall.SysProcAttr, sock int, dir string) (*Stage, error) {
 	fd, err := memfile(p.Image(), len(files), dir)
 	if err != nil {
@@ -45,7 +45,6 @@ func Start(p *plan.Plan, files []uintptr, sys *syscall.SysProcAttr, sock int, di
 	defer unix.Close(fd)
 	s := &Stage{PidFD: -1, sock: sock, n: len(p.Candidates), buf: make([]byte, plan.MaxReport(len(p.Candidates)))}
 	sys.PidFD = &s.PidFD
-	sys.Pdeathsig = unix.SIGKILL
 	s.Pid, err = syscall.ForkExec("/proc/self/fd/"+strconv.Itoa(fd), []string{"ostia"}, &syscall.ProcAttr{Env: []string{}, Files: files, Sys: sys})
 	if err != nil {
 		return nil, err

@@ -33,6 +33,7 @@ func (c *compiler) enter() {
 	for i := range c.spec.Linux.Namespaces {
 		flags |= c.spec.Linux.Namespaces[i].Flag
 	}
+	flags &^= c.in.Cloned
 	if flags == 0 {
 		return
 	}

@@ -155,6 +155,10 @@ func (c *compiler) fork() {
 	c.milestone(Forked)
 	c.exit(0)
 	c.Place(isChild)
+	c.dieWithRuntime()
+}
+
+func (c *compiler) dieWithRuntime() {
 	c.Do("die with the runtime", unix.SYS_PRCTL, stage.Imm(unix.PR_SET_PDEATHSIG), stage.Imm(int(unix.SIGKILL)))
 }
 

@@ -146,6 +146,9 @@ func newCompiler(in *Input) *compiler {
 // begin is what comes first whatever follows.
 func (c *compiler) begin() {
 	c.About("", -1, "")
+	// Not by SysProcAttr.Pdeathsig: it compares getppid(2), which is 0 in
+	// another pid namespace.
+	c.dieWithRuntime()
 	// No descriptor of the runtime's survives the execve of the entry point or
 	// of a hook (CVE-2024-21626).
 	c.Do("close descriptors on exec", unix.SYS_CLOSE_RANGE, stage.Imm(c.in.FDs.First), stage.Imm(-1), stage.Imm(unix.CLOSE_RANGE_CLOEXEC))

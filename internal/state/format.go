@@ -28,6 +28,7 @@ type State struct {
 	Poststart    bool          // has such hooks
 	Poststop     bool          // has such hooks
 	Cgroup       *cgroup.Group // nil for none
+	Config       string        // the text that it was made from, once read
 }
 
 func (s *State) encode() []byte {

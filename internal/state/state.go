@@ -137,10 +137,11 @@ func (d *Dir) Write(s *State, config string) error {
 
 // Rewrite replaces the state and keeps the configuration.
 func (d *Dir) Rewrite(s *State) error {
-	config, err := d.Config()
+	text, err := d.read(stateFile)
 	if err != nil {
 		return err
 	}
+	_, config, _ := strings.Cut(text, "\n")
 	const next = stateFile + ".new"
 	if err := d.create(next, append(append(s.encode(), '\n'), config...)); err != nil {
 		unix.Unlinkat(d.fd, next, 0)
@@ -156,18 +157,11 @@ func (d *Dir) WriteProcess(s *State) error {
 	return d.create(pidFile, []byte(text))
 }
 
-// Config is the configuration that the container was made from.
-func (d *Dir) Config() (string, error) {
-	text, err := d.read(stateFile)
-	_, config, _ := strings.Cut(text, "\n")
-	return config, err
-}
-
 // Read returns the state. A folder without one is a create that was killed
 // before it wrote any: its state is the zero State with the id.
 func (d *Dir) Read() (*State, error) {
 	text, err := d.read(stateFile)
-	line, _, whole := strings.Cut(text, "\n")
+	line, config, whole := strings.Cut(text, "\n")
 	if err == unix.ENOENT || err == nil && !whole {
 		return &State{ID: d.id}, nil
 	}
@@ -178,6 +172,7 @@ func (d *Dir) Read() (*State, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.Config = config
 	text, err = d.read(pidFile)
 	if err != nil && err != unix.ENOENT {
 		return nil, err
