@@ -25,73 +25,136 @@ const (
 	regType    = 2
 	regAccess  = 3 // what no rule has allowed yet
 	regMajor   = 4
-	regMinor   = 5
+	regDevice  = 5 // deviceNumber
 )
+
+// deviceNumber packs a device's numbers into 32 bits, as the kernel's dev_t
+// does: 12 bits and 20.
+func deviceNumber(major, minor int64) int32 { return int32(uint32(major)<<20 | uint32(minor)) }
 
 // program asks the rules from the last to the first. An allowing rule takes
 // its kinds of access off; nothing left is a yes. A denying rule that has one
-// of those left is a no. The order of the jumps is from the one that decides
-// most often.
+// of those left is a no. It is made of few jumps, since the kernel's verifier
+// follows each of them at every create.
 func (f *deviceFilter) program() []instruction {
-	const jne32 = unix.BPF_JMP32 | unix.BPF_JNE | unix.BPF_K // Linux 5.1
-	p := make([]instruction, 0, 10+7*len(f.rules))
-	load := func(reg byte, off int16) {
-		p = append(p, instruction{code: unix.BPF_LDX | unix.BPF_MEM | unix.BPF_W, regs: reg | regContext<<4, off: off})
-	}
-	alu := func(code, reg byte, imm int32) {
-		p = append(p, instruction{code: unix.BPF_ALU | unix.BPF_K | code, regs: reg, imm: imm})
-	}
-	verdict := func(allow bool) {
-		v := int32(0)
-		if allow {
-			v = 1
+	a := assembler{p: make([]instruction, 0, 16+2*len(f.rules))}
+	a.load(regType, 0) // access_type: type in the low half, access in the high one
+	a.load(regMajor, 4)
+	a.load(regDevice, 8)
+	a.alu(unix.BPF_MOV|unix.BPF_X, regAccess|regType<<4, 0)
+	a.alu(unix.BPF_AND, regType, 0xffff)
+	a.alu(unix.BPF_RSH, regAccess, 16)
+	// deviceNumber, from the minor number.
+	a.alu(unix.BPF_MOV|unix.BPF_X, regContext|regMajor<<4, 0)
+	a.alu(unix.BPF_LSH, regContext, 20)
+	a.alu(unix.BPF_OR|unix.BPF_X, regDevice|regContext<<4, 0)
+
+	block := a.jump(unix.BPF_JNE, regType, unix.BPF_DEVCG_DEV_CHAR)
+	f.ask(&a, 'c')
+	a.land(block)
+	f.ask(&a, 'b')
+	for _, end := range [...]struct {
+		jumps []int
+		value int32
+	}{{a.allow, 1}, {a.deny, 0}} {
+		if len(end.jumps) == 0 {
+			continue // the verifier refuses what is never reached
 		}
-		alu(unix.BPF_MOV, regVerdict, v)
-		p = append(p, instruction{code: unix.BPF_JMP | unix.BPF_EXIT})
+		for _, at := range end.jumps {
+			a.land(at)
+		}
+		a.alu(unix.BPF_MOV, regVerdict, end.value)
+		a.p = append(a.p, instruction{code: unix.BPF_JMP | unix.BPF_EXIT})
 	}
-	load(regType, 0) // access_type: type in the low half, access in the high one
-	load(regMajor, 4)
-	load(regMinor, 8)
-	alu(unix.BPF_MOV|unix.BPF_X, regAccess|regType<<4, 0)
-	alu(unix.BPF_AND, regType, 0xffff)
-	alu(unix.BPF_RSH, regAccess, 16)
+	return a.p
+}
+
+// ask adds the rules for one type of device and what holds without any.
+func (f *deviceFilter) ask(a *assembler, kind byte) {
 	for i := len(f.rules) - 1; i >= 0; i-- {
 		r := &f.rules[i]
-		var next []int // the jumps to the end of this rule
-		unless := func(reg byte, value uint32) {
-			next = append(next, len(p))
-			p = append(p, instruction{code: jne32, regs: reg, imm: int32(value)})
+		if r.Type != kind {
+			continue
 		}
-		kind := uint32(unix.BPF_DEVCG_DEV_CHAR)
-		if r.Type == 'b' {
-			kind = unix.BPF_DEVCG_DEV_BLOCK
+		if r.Access == accessAll {
+			switch {
+			case r.Major < 0 && r.Minor < 0:
+				a.end(r.Allow)
+				return
+			case r.Minor < 0:
+				a.endIf(regMajor, int32(r.Major), r.Allow)
+				continue
+			case r.Major >= 0 && r.Major < 1<<12 && r.Minor < 1<<20:
+				a.endIf(regDevice, deviceNumber(r.Major, r.Minor), r.Allow)
+				continue
+			}
 		}
-		if r.Minor >= 0 {
-			unless(regMinor, uint32(r.Minor))
-		}
-		if r.Major >= 0 {
-			unless(regMajor, uint32(r.Major))
-		}
-		unless(regType, kind)
-		switch {
-		case r.Access == accessAll:
-			verdict(r.Allow)
-		case r.Allow:
-			alu(unix.BPF_AND, regAccess, int32(accessAll&^r.Access))
-			unless(regAccess, 0)
-			verdict(true)
-		default:
-			p = append(p, instruction{code: unix.BPF_JMP32 | unix.BPF_JSET | unix.BPF_K, regs: regAccess, off: 1, imm: int32(r.Access)})
-			next = append(next, len(p))
-			p = append(p, instruction{code: unix.BPF_JMP | unix.BPF_JA})
-			verdict(false)
-		}
-		for _, at := range next {
-			p[at].off = int16(len(p) - at - 1)
-		}
+		f.askPart(a, r)
 	}
-	verdict(f.allow)
-	return p
+	a.end(f.allow)
+}
+
+// askPart adds a rule for some kinds of access, or with a wildcard major.
+func (f *deviceFilter) askPart(a *assembler, r *spec.DeviceRule) {
+	var next []int
+	if r.Major >= 0 {
+		next = append(next, a.jump(unix.BPF_JNE, regMajor, int32(r.Major)))
+	}
+	if r.Minor >= 0 {
+		a.alu(unix.BPF_MOV|unix.BPF_X, regContext|regDevice<<4, 0)
+		a.alu(unix.BPF_AND, regContext, 1<<20-1)
+		next = append(next, a.jump(unix.BPF_JNE, regContext, int32(r.Minor)))
+	}
+	if r.Allow {
+		a.alu(unix.BPF_AND, regAccess, int32(accessAll&^r.Access))
+		a.endIf(regAccess, 0, true)
+	} else {
+		a.deny = append(a.deny, a.jump(unix.BPF_JSET, regAccess, int32(r.Access)))
+	}
+	for _, at := range next {
+		a.land(at)
+	}
+}
+
+// assembler is a device program being written.
+type assembler struct {
+	p           []instruction
+	allow, deny []int // jumps to the two ends
+}
+
+func (a *assembler) load(reg byte, off int16) {
+	a.p = append(a.p, instruction{code: unix.BPF_LDX | unix.BPF_MEM | unix.BPF_W, regs: reg | regContext<<4, off: off})
+}
+
+func (a *assembler) alu(code, regs byte, imm int32) {
+	a.p = append(a.p, instruction{code: unix.BPF_ALU | unix.BPF_K | code, regs: regs, imm: imm})
+}
+
+// jump adds a 32-bit comparison (Linux 5.1) whose target is yet to be landed.
+func (a *assembler) jump(code, reg byte, imm int32) int {
+	a.p = append(a.p, instruction{code: unix.BPF_JMP32 | unix.BPF_K | code, regs: reg, imm: imm})
+	return len(a.p) - 1
+}
+
+func (a *assembler) land(at int) { a.p[at].off = int16(len(a.p) - at - 1) }
+
+// endIf gives the verdict when a register has a value.
+func (a *assembler) endIf(reg byte, value int32, allow bool) {
+	a.to(allow, a.jump(unix.BPF_JEQ, reg, value))
+}
+
+// end gives the verdict.
+func (a *assembler) end(allow bool) {
+	a.p = append(a.p, instruction{code: unix.BPF_JMP | unix.BPF_JA})
+	a.to(allow, len(a.p)-1)
+}
+
+func (a *assembler) to(allow bool, jump int) {
+	if allow {
+		a.allow = append(a.allow, jump)
+	} else {
+		a.deny = append(a.deny, jump)
+	}
 }
 
 var _ = [1]struct{}{}[spec.AccessMknod^unix.BPF_DEVCG_ACC_MKNOD|spec.AccessRead^unix.BPF_DEVCG_ACC_READ|spec.AccessWrite^unix.BPF_DEVCG_ACC_WRITE]
