@@ -156,6 +156,11 @@ func (j *judge) failure(r *launch.Report) error {
 	if ok && note.Pointer == "process.args[0]" && note.Verb == "execute" {
 		return j.notExecuted(r.Errno)
 	}
+	if note.Pointer == "process.cwd" && r.Errno == unix.ENOENT {
+		v := entrypoint.FromErrno(j.process.Args[0], j.process.Args[0], r.Errno)
+		v.Reason = "the working directory " + strconv.Quote(j.process.Cwd) + " does not exist"
+		return v
+	}
 	return &stageError{note: note.String(), errno: r.Errno, message: message(r.Head)}
 }
 

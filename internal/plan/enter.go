@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"ostia/internal/spec"
 	"ostia/internal/stage"
 
 	"golang.org/x/sys/unix"
@@ -11,7 +12,14 @@ import (
 func CompileExec(in *Input) (*Plan, error) {
 	c := newCompiler(in)
 	c.begin()
+	if a := in.Process.ExecCPUAffinity; a != nil {
+		// Where the stage is born in the cgroup, CPUs that it lacks are EINVAL.
+		c.affinity("process.execCPUAffinity.initial", a.Initial).Ignore(unix.EINVAL)
+	}
 	c.joinCgroup()
+	if a := in.Process.ExecCPUAffinity; a != nil {
+		c.affinity("process.execCPUAffinity.final", a.Final)
+	}
 	c.attributes()
 	c.enter()
 	c.session()
@@ -24,6 +32,17 @@ func CompileExec(in *Input) (*Plan, error) {
 	}
 	c.startProcess()
 	return c.finish()
+}
+
+// affinity sets the CPUs that the process may use; an empty list changes
+// nothing.
+func (c *compiler) affinity(pointer, list string) stage.Op {
+	c.About(pointer, -1, list)
+	set, _ := spec.ParseCPUList(list) // validated
+	if list == "" {
+		return c.Do("leave as it is", unix.SYS_GETPID)
+	}
+	return c.Do("sched_setaffinity", unix.SYS_SCHED_SETAFFINITY, stage.Imm(0), stage.Imm(8*len(set)), c.U64(set[:]...))
 }
 
 // enter joins all the container's namespaces at once, by the pidfd of its

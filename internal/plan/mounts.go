@@ -159,6 +159,9 @@ func (c *compiler) filesystem(typ, source string, o *options) stage.Cell {
 			set(unix.FSCONFIG_SET_FLAG, flag.name, "")
 		}
 	}
+	if label := c.spec.Linux.MountLabel; label != "" && typ != "proc" && typ != "sysfs" && typ != "mqueue" {
+		set(unix.FSCONFIG_SET_STRING, "context", label)
+	}
 	for _, opt := range o.super {
 		if key, value, ok := strings.Cut(opt, "="); ok {
 			set(unix.FSCONFIG_SET_STRING, key, value)

@@ -2,7 +2,6 @@ package plan
 
 import (
 	"encoding/binary"
-	"strconv"
 
 	"ostia/internal/spec"
 	"ostia/internal/stage"
@@ -38,7 +37,7 @@ func (c *compiler) startProcess() {
 
 func (c *compiler) rlimits(p *spec.Process) {
 	for i, r := range p.Rlimits {
-		c.About("process.rlimits", i, strconv.Itoa(r.Type))
+		c.About("process.rlimits", i, spec.RlimitName(r.Type))
 		c.Do("set", unix.SYS_PRLIMIT64, stage.Imm(0), stage.Imm(r.Type), c.U64(r.Soft, r.Hard), stage.Imm(0))
 	}
 }
@@ -57,17 +56,22 @@ func (c *compiler) workingDirectory(p *spec.Process) {
 	c.Place(missing)
 	errno := c.Cell()
 	c.Set(errno, c.FailedErrno())
-	c.Expect("enter", errno, unix.ENOENT)
 	if c.in.Exec {
-		c.Require("enter", stage.Imm(0), -1, 1, unix.ENOENT)
+		c.Expect("enter", errno, 0) // a missing one is not made
+	} else {
+		c.Expect("enter", errno, unix.ENOENT)
 	}
-	for i := 1; i <= len(p.Cwd); i++ {
+	for i := 1; !c.in.Exec && i <= len(p.Cwd); i++ {
 		if i == len(p.Cwd) || p.Cwd[i] == '/' {
 			c.Do("make directory", unix.SYS_MKDIRAT, stage.Imm(unix.AT_FDCWD), c.Str(p.Cwd[:i]), stage.Imm(0o755)).Ignore(unix.EEXIST)
 		}
 	}
 	c.Do("enter", unix.SYS_CHDIR, path)
 	c.Place(done)
+	// getcwd(2) of a directory outside of the root begins with "(unreachable)"
+	// (CVE-2024-21626).
+	c.Do("read back", unix.SYS_GETCWD, c.report.head, stage.Imm(HeadSize))
+	c.Require("leads out of the container", stage.CellAt(c.report.head, 0).Val(), 0xff, '/', unix.EXDEV)
 }
 
 // boundingSet drops what is not in it. A capability that the kernel does not
