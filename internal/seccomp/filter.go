@@ -77,32 +77,33 @@ func (p *profile) named() []named {
 // abi adds the numbers of an ABI to the tree and emits the code for those with
 // conditions.
 func (a *assembler) abi(t *tree, p *profile, list []named, b *abi) error {
-	var s slots
-	s.wide = b.wide
+	s := slots{wide: b.wide, end: 1}
 	for _, n := range list {
 		s.add(p, n, b.column)
 	}
-	t.add(b.bit, verdict{value: p.fallback})
-	for slot := range s.last + 1 {
+	// As runc: what is newer than all that the profile names does not exist, so
+	// that programs fall back on what is older. A profile that lets unknown
+	// calls pass means it.
+	newer := p.fallback
+	if s.last > 0 && !permits(p.fallback) {
+		newer = unix.SECCOMP_RET_ERRNO | uint32(unix.ENOSYS)
+	}
+	for slot, e := range s.entries[:s.end] {
 		v := verdict{value: p.fallback}
-		if e := s.entries[slot]; e < 0 {
-			chain, err := a.chain(&s, p, ^e)
+		switch {
+		case e < 0:
+			code, err := a.chain(&s, p, ^e)
 			if err != nil {
 				return err
 			}
-			v = verdict{code: chain + 1}
-		} else if e > 0 {
+			v = verdict{code: code + 1}
+		case e > 0:
 			v.value = p.rules[e-1].action
+		case slot > s.last:
+			v.value = newer
 		}
 		t.add(b.number(slot), v)
 	}
-	// As runc: what is newer than all that the profile knows does not exist, so
-	// that programs fall back on what is older. A profile that lets unknown
-	// calls pass means it.
-	if after := b.number(s.last) + 1; s.last > 0 && !permits(p.fallback) {
-		t.add(after, verdict{value: unix.SECCOMP_RET_ERRNO | uint32(unix.ENOSYS)})
-	} else {
-		t.add(after, verdict{value: p.fallback})
-	}
+	t.add(b.number(s.end-1)+1, verdict{value: newer})
 	return nil
 }

@@ -5,7 +5,8 @@ import "slices"
 // slots are the rules of one ABI by the slots of its calls.
 type slots struct {
 	wide    bool
-	last    int            // the highest slot that the profile names
+	last    int            // the highest slot that has a name in the profile
+	end     int            // one more than the highest slot that matters
 	entries [slotEnd]int32 // 0 for no rule, index+1 of an unconditional rule, ^index of the latest link
 	links   []link         // of calls with conditional rules
 	chains  []chain        // emitted so far
@@ -45,6 +46,7 @@ func (s *slots) add(p *profile, n named, column int) {
 	slot := int(n.call.slots[column])
 	if slot != none {
 		s.last = max(s.last, slot)
+		s.end = max(s.end, slot+1)
 	}
 	r := &p.rules[n.rule]
 	if r.action == p.fallback {
@@ -67,6 +69,7 @@ func (s *slots) add(p *profile, n named, column int) {
 // put adds a rule to a slot. As libseccomp: the first rule without conditions
 // is stronger than all others.
 func (s *slots) put(slot int, r *rule, alt alternative) {
+	s.end = max(s.end, slot+1)
 	e := &s.entries[slot]
 	switch {
 	case *e > 0:
