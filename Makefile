@@ -61,6 +61,7 @@ guest: $(behaviour:%=build/%.test)
 	@build/guest -t 20m -- sh -c 'for dir; do (cd $$dir && $(CURDIR)/build/$$dir.test -test.timeout 15m) || exit 1; done' sh $(behaviour) </dev/null
 
 bench: all
+	@test/deps demo
 	@$(GO) run ./bench -ostia $(RUNTIME) $(BENCH)
 
 # Every fuzz target for FUZZTIME, its corpus included.
