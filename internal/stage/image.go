@@ -87,17 +87,17 @@ func (p *Program) Image() []byte {
 	for i := range p.ops {
 		o, w := &p.ops[i], b[opsOff+i*opSize:]
 		le.PutUint16(w, o.nr)
-		le.PutUint16(w[4:], uint16(o.ignore))
+		le.PutUint16(w[4:], o.ignore)
 		le.PutUint16(w[6:], uint16(p.labels[o.onerr]))
 		if o.dst != 0 {
 			le.PutUint32(w[8:], addr(int32(o.dst)))
 		}
-		for j, a := range o.args {
-			v := uint32(a.v)
-			if a.k != immediate {
-				v = addr(a.v)
+		for j, value := range o.values {
+			v := uint32(value)
+			if o.kinds[j] != immediate {
+				v = addr(value)
 			}
-			if a.k == load {
+			if o.kinds[j] == load {
 				w[2] |= 1 << j
 			}
 			le.PutUint32(w[12+4*j:], v)
@@ -116,5 +116,5 @@ func (p *Program) Failed(address uint32) (Note, bool) {
 	if i <= 0 || i >= len(p.ops) {
 		return Note{Index: -1}, false
 	}
-	return p.ops[i].note, true
+	return p.noteOf(i), true
 }

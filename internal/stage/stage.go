@@ -76,14 +76,19 @@ func (n Note) String() string {
 	return s + n.Verb
 }
 
+// op is 64 bytes: a plan has some 400, and every page of them is a fault.
 type op struct {
 	nr     uint16
-	ignore unix.Errno
+	ignore uint16 // errno
 	onerr  Label
 	dst    Cell
-	args   [6]Arg
-	note   Note
+	about  int32 // index of Program.notes
+	values [6]int32
+	kinds  [6]argKind
+	verb   string
 }
+
+func (o *op) arg(i int) Arg { return Arg{o.values[i], o.kinds[i]} }
 
 // Op is a handle on the op just added.
 type Op struct {
@@ -95,7 +100,7 @@ type Op struct {
 func (o Op) To(c Cell) Op { o.p.ops[o.i].dst = c; return o }
 
 // Ignore makes one errno count as success.
-func (o Op) Ignore(e unix.Errno) Op { o.p.ops[o.i].ignore = e; return o }
+func (o Op) Ignore(e unix.Errno) Op { o.p.ops[o.i].ignore = uint16(e); return o }
 
 // Else says where to go on when the op fails.
 func (o Op) Else(l Label) Op { o.p.ops[o.i].onerr = l; return o }
@@ -109,9 +114,9 @@ type Program struct {
 	strs   []int32 // where strings begin, for Text
 	bss    int32
 	relocs []reloc
-	labels []int // label -> op index
-	note   Note
-	trace  []int // ops whose end time is kept
+	labels []int32 // label -> op index
+	notes  []Note  // without their verbs
+	trace  []int   // ops whose end time is kept
 	clocks bool
 }
 
@@ -127,31 +132,39 @@ const recordSize = 8
 // must Place Failure before Image.
 func New() *Program {
 	return &Program{
-		ops:    make([]op, 1, 320), // op 0 is the failure record
+		ops:    make([]op, 1, 512), // op 0 is the failure record
 		data:   make([]byte, 8, 8192),
-		labels: make([]int, 1, 128),
+		labels: make([]int32, 1, 128),
 		strs:   make([]int32, 0, 128),
-		note:   Note{Index: -1},
+		notes:  append(make([]Note, 0, 64), Note{Index: -1}),
 	}
 }
 
 // About sets the pointer, index (-1 for none) and subject of the notes of the
 // ops that follow.
 func (p *Program) About(pointer string, index int, subject string) {
-	p.note = Note{Pointer: pointer, Index: index, Subject: subject}
+	p.notes = append(p.notes, Note{Pointer: pointer, Index: index, Subject: subject})
 }
 
 // Do adds a system call.
 func (p *Program) Do(verb string, nr int, args ...Arg) Op {
 	n := len(p.ops)
-	p.ops = append(p.ops, op{nr: uint16(nr), note: p.note})
+	p.ops = append(p.ops, op{nr: uint16(nr), about: int32(len(p.notes) - 1), verb: verb})
 	o := &p.ops[n]
-	o.note.Verb = verb
-	copy(o.args[:], args)
+	for i, a := range args {
+		o.values[i], o.kinds[i] = a.v, a.k
+	}
 	if p.clocks && nr != Assert {
 		p.clock(n)
 	}
 	return Op{p, n}
+}
+
+// noteOf is what an op is for.
+func (p *Program) noteOf(i int) Note {
+	n := p.notes[p.ops[i].about]
+	n.Verb = p.ops[i].verb
+	return n
 }
 
 // NewLabel makes a label that is placed later.
@@ -161,7 +174,7 @@ func (p *Program) NewLabel() Label {
 }
 
 // Place puts a label before the next op.
-func (p *Program) Place(l Label) { p.labels[l] = len(p.ops) }
+func (p *Program) Place(l Label) { p.labels[l] = int32(len(p.ops)) }
 
 // If goes on when (a & mask) == want and jumps to l otherwise.
 func (p *Program) If(a Arg, mask, want int, l Label) {

@@ -3,6 +3,8 @@ package stage
 import (
 	"strconv"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // Text is the program for people: one op a line with its number, what it is
@@ -13,7 +15,7 @@ func (p *Program) Text(name func(nr int) string) string {
 	last := ""
 	for i := 1; i < len(p.ops); i++ {
 		o := &p.ops[i]
-		if about := (Note{o.note.Pointer, o.note.Index, o.note.Subject, ""}).String(); about != last {
+		if about := p.notes[o.about].String(); about != last {
 			last = about
 			if about == "" {
 				about = "ostia:"
@@ -25,15 +27,15 @@ func (p *Program) Text(name func(nr int) string) string {
 			b.WriteString(" -> " + p.place(int32(o.dst)))
 		}
 		if o.ignore != 0 {
-			b.WriteString(", " + o.ignore.Error() + " is fine")
+			b.WriteString(", " + unix.Errno(o.ignore).Error() + " is fine")
 		}
 		if o.onerr != Failure {
-			b.WriteString(", else " + strconv.Itoa(p.labels[o.onerr]))
+			b.WriteString(", else " + strconv.Itoa(int(p.labels[o.onerr])))
 		}
 		if o.nr != Assert {
-			b.WriteString("  # " + o.note.Verb)
-		} else if o.onerr == Failure && o.note.Verb != "set" {
-			b.WriteString("  # else: " + o.note.Verb)
+			b.WriteString("  # " + o.verb)
+		} else if o.onerr == Failure && o.verb != "set" {
+			b.WriteString("  # else: " + o.verb)
 		}
 		b.WriteByte('\n')
 	}
@@ -43,24 +45,24 @@ func (p *Program) Text(name func(nr int) string) string {
 func (p *Program) call(o *op, name func(int) string) string {
 	if o.nr == Assert {
 		switch {
-		case o.note.Verb == "set":
-			return "set " + p.arg(o.args[0])
-		case o.note.Verb == "goto":
+		case o.verb == "set":
+			return "set " + p.arg(o.arg(0))
+		case o.verb == "goto":
 			return "goto"
 		}
-		cond := p.arg(o.args[0])
-		if o.args[1] != Imm(-1) {
-			cond += " & " + p.arg(o.args[1])
+		cond := p.arg(o.arg(0))
+		if o.arg(1) != Imm(-1) {
+			cond += " & " + p.arg(o.arg(1))
 		}
-		return "require " + cond + " == " + p.arg(o.args[2])
+		return "require " + cond + " == " + p.arg(o.arg(2))
 	}
-	n := len(o.args)
-	for n > 0 && o.args[n-1] == (Arg{}) {
+	n := len(o.values)
+	for n > 0 && o.arg(n-1) == (Arg{}) {
 		n--
 	}
 	args := make([]string, n)
 	for i := range n {
-		args[i] = p.arg(o.args[i])
+		args[i] = p.arg(o.arg(i))
 	}
 	return name(int(o.nr)) + "(" + strings.Join(args, ", ") + ")"
 }

@@ -13,8 +13,9 @@ func (p *Program) clock(op int) {
 	p.ops = append(p.ops, p.ops[0])
 	c := &p.ops[len(p.ops)-1]
 	c.nr = unix.SYS_CLOCK_GETTIME
-	c.args = [6]Arg{Imm(unix.CLOCK_MONOTONIC), at}
-	c.note = Note{Index: -1, Verb: "clock"}
+	c.values = [6]int32{unix.CLOCK_MONOTONIC, at.v}
+	c.kinds = [6]argKind{immediate, address}
+	c.verb = "clock"
 	p.trace = append(p.trace, op)
 }
 
@@ -37,7 +38,7 @@ func (p *Program) WriteTrace(fd int) {
 func (p *Program) TracedOps() []Note {
 	notes := make([]Note, len(p.trace))
 	for i, op := range p.trace {
-		notes[i] = p.ops[op].note
+		notes[i] = p.noteOf(op)
 	}
 	return notes
 }
