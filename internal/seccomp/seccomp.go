@@ -56,7 +56,7 @@ func tooLong(instructions int) error {
 
 // Allows tells whether the filter lets the native system call of this number
 // through whatever its arguments are.
-func (f *Filter) Allows(number uint32) bool {
+func (f *Filter) Allows(number int) bool {
 	if len(f.Program) == 0 {
 		return true
 	}
@@ -75,7 +75,7 @@ func (f *Filter) Allows(number uint32) bool {
 		case opLoad:
 			switch in.K {
 			case offsetNumber:
-				loaded = number
+				loaded = uint32(number)
 			case offsetArch:
 				loaded = f.audit
 			default:
