@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"ostia/entrypoint"
+	"ostia/internal/spec"
 )
 
 var update = goflag.Bool("update", false, "write docs/commands.md and docs/man anew")
@@ -151,7 +152,7 @@ func TestLogEntry(t *testing.T) {
 // "commit:" and "spec:".
 func TestVersion(t *testing.T) {
 	first, rest, _ := strings.Cut(versionText(), "\n")
-	if first != "ostia version "+version || !strings.Contains(rest, "spec: "+specVersion+"\n") || strings.Contains(rest, "version") {
+	if first != "ostia version "+version || !strings.Contains(rest, "spec: "+spec.Version+"\n") || strings.Contains(rest, "version") {
 		t.Errorf("%q", versionText())
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"strconv"
 
 	"ostia/internal/container"
+	"ostia/internal/json"
 
 	"golang.org/x/sys/unix"
 )
@@ -24,7 +25,7 @@ var listCommand = command{
 var formatFlag = flag{name: "format", short: 'f', kind: text, value: "FORMAT", help: "table (default) or json"}
 
 func list(in *invocation) (int, error) {
-	json, err := wantsJSON(in)
+	asJSON, err := wantsJSON(in)
 	if err != nil {
 		return 0, err
 	}
@@ -46,15 +47,14 @@ func list(in *invocation) (int, error) {
 	switch {
 	case in.is("quiet"):
 		return 0, print(idLines(all))
-	case json:
-		j := &jsonText{}
-		j.open('[')
-		for i := range all {
-			j.next()
-			writeInfo(j, &all[i])
-		}
-		j.close(']')
-		return 0, print(string(j.buf) + "\n")
+	case asJSON:
+		e := json.NewEncoder("")
+		e.Array(func() {
+			for i := range all {
+				writeInfo(e, &all[i])
+			}
+		})
+		return 0, print(string(e.Bytes()) + "\n")
 	}
 	rows := [][]string{{"ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER"}}
 	for i := range all {

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"time"
 
+	"ostia/internal/json"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -37,19 +39,19 @@ func (in *invocation) checkLog() error {
 // them on when there is no log.
 func (in *invocation) report(err error) {
 	message := err.Error()
-	json := in.text("log-format") == "json"
+	asJSON := in.text("log-format") == "json"
 	file := strings.TrimPrefix(in.text("log"), "file:")
 	switch {
 	case file != "":
 		entry := textEntry(message, time.Now())
-		if json {
+		if asJSON {
 			entry = jsonEntry(message, time.Now())
 		}
 		if err := appendTo(file, entry); err != nil {
 			message += "\n--log " + file + ": " + err.Error()
 		}
 		message += "\n"
-	case json:
+	case asJSON:
 		message = jsonEntry(message, time.Now())
 	default:
 		message = "ostia: " + message + "\n"
@@ -59,7 +61,13 @@ func (in *invocation) report(err error) {
 
 // jsonEntry is a line as logrus writes it for runc.
 func jsonEntry(message string, now time.Time) string {
-	return `{"level":"error","msg":` + quoteJSON(message) + `,"time":"` + now.UTC().Format(time.RFC3339) + "\"}\n"
+	e := json.NewEncoder("")
+	e.Object(func() {
+		e.Key("level").String("error")
+		e.Key("msg").String(message)
+		e.Key("time").String(now.UTC().Format(time.RFC3339))
+	})
+	return string(e.Bytes()) + "\n"
 }
 
 // textEntry is a line as logrus writes it for runc.

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"ostia/internal/json"
 )
 
 var psCommand = command{
@@ -20,7 +22,7 @@ var psCommand = command{
 }
 
 func ps(in *invocation) (int, error) {
-	json, err := wantsJSON(in)
+	asJSON, err := wantsJSON(in)
 	if err != nil {
 		return 0, err
 	}
@@ -32,15 +34,14 @@ func ps(in *invocation) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	if json {
-		j := &jsonText{}
-		j.open('[')
-		for _, pid := range pids {
-			j.next()
-			j.number(pid)
-		}
-		j.close(']')
-		return 0, print(string(j.buf) + "\n")
+	if asJSON {
+		e := json.NewEncoder("")
+		e.Array(func() {
+			for _, pid := range pids {
+				e.Int(int64(pid))
+			}
+		})
+		return 0, print(string(e.Bytes()) + "\n")
 	}
 	options := in.args[1:]
 	if len(options) == 0 {

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"ostia/internal/container"
+	"ostia/internal/json"
 )
 
 var stateCommand = command{
@@ -26,38 +27,28 @@ func state(in *invocation) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	j := &jsonText{indent: "  "}
-	writeInfo(j, &info)
-	return 0, print(string(j.buf) + "\n")
+	e := json.NewEncoder("  ")
+	writeInfo(e, &info)
+	return 0, print(string(e.Bytes()) + "\n")
 }
 
 // writeInfo writes the members that runc's state and list have, in its order.
-func writeInfo(j *jsonText, i *container.Info) {
-	j.open('{')
-	j.key("ociVersion")
-	j.text(i.Version)
-	j.key("id")
-	j.text(i.ID)
-	j.key("pid")
-	j.number(i.Pid)
-	j.key("status")
-	j.text(i.Status)
-	j.key("bundle")
-	j.text(i.Bundle)
-	j.key("rootfs")
-	j.text(i.Rootfs)
-	j.key("created")
-	j.text(i.Created)
-	if len(i.Annotations) > 0 {
-		j.key("annotations")
-		j.open('{')
-		for _, name := range slices.Sorted(maps.Keys(i.Annotations)) {
-			j.key(name)
-			j.text(i.Annotations[name])
+func writeInfo(e *json.Encoder, i *container.Info) {
+	e.Object(func() {
+		e.Key("ociVersion").String(i.Version)
+		e.Key("id").String(i.ID)
+		e.Key("pid").Int(int64(i.Pid))
+		e.Key("status").String(i.Status)
+		e.Key("bundle").String(i.Bundle)
+		e.Key("rootfs").String(i.Rootfs)
+		e.Key("created").String(i.Created)
+		if len(i.Annotations) > 0 {
+			e.Key("annotations").Object(func() {
+				for _, name := range slices.Sorted(maps.Keys(i.Annotations)) {
+					e.Key(name).String(i.Annotations[name])
+				}
+			})
 		}
-		j.close('}')
-	}
-	j.key("owner")
-	j.text(i.Owner)
-	j.close('}')
+		e.Key("owner").String(i.Owner)
+	})
 }

@@ -1,12 +1,13 @@
 package cli
 
-import "runtime"
+import (
+	"runtime"
 
-// version is ostia's own, specVersion that of the runtime-spec it implements.
-const (
-	version     = "0.1.0"
-	specVersion = "1.3.0"
+	"ostia/internal/spec"
 )
+
+// version is ostia's own.
+const version = "0.1.0"
 
 // commit is set by the linker: -X ostia/internal/cli.commit=... Reading it
 // from the build information would link fmt (runtime/debug).
@@ -20,5 +21,5 @@ func versionText() string {
 	if commit != "" {
 		s += "commit: " + commit + "\n"
 	}
-	return s + "spec: " + specVersion + "\n" + "go: " + runtime.Version() + "\n"
+	return s + "spec: " + spec.Version + "\n" + "go: " + runtime.Version() + "\n"
 }
