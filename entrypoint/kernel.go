@@ -136,7 +136,7 @@ func tryHeader(header []byte) bool {
 	if err != nil {
 		return err != syscall.ENOEXEC
 	}
-	unix.Kill(pid, unix.SIGKILL)
+	_ = unix.Kill(pid, unix.SIGKILL)
 	for {
 		if _, err := unix.Wait4(pid, nil, 0, nil); err != unix.EINTR {
 			return true

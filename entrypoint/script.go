@@ -22,7 +22,7 @@ func interpreter(head []byte) (path, argument string, ok bool) {
 		end = -1 // the kernel's search for the newline ends there
 	}
 	if end < 0 {
-		if strings.IndexAny(strings.TrimLeft(line, " \t"), " \t\x00") < 0 {
+		if !strings.ContainsAny(strings.TrimLeft(line, " \t"), " \t\x00") {
 			return "", "", false
 		}
 		end = len(line) - 1

@@ -142,7 +142,7 @@ func (id *identity) become(root int, cwd string, c *Credentials) error {
 		(!c.NoNewPrivs || call("no_new_privs", unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1))
 	runtime.KeepAlive(c)
 	if dumpable == 1 { // the kernel took that from the process with the new identity
-		unix.Prctl(unix.PR_SET_DUMPABLE, 1, 0, 0, 0)
+		_ = unix.Prctl(unix.PR_SET_DUMPABLE, 1, 0, 0, 0)
 	}
 	return failure
 }

@@ -170,7 +170,7 @@ func (t *Tree) step(p *place, path string) bool {
 		p.errno, _ = err.(syscall.Errno)
 		return false
 	}
-	unix.Fstatfs(fd, &p.fs)
+	_ = unix.Fstatfs(fd, &p.fs)
 	_, err := unix.Getxattr("/proc/self/fd/"+strconv.Itoa(fd), "system.posix_acl_access", nil)
 	p.acl = err == nil
 	return true

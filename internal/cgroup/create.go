@@ -87,7 +87,7 @@ func (t *tree) undo() {
 	for i := range t.leaves {
 		l := &t.leaves[i]
 		for down := l.down; l.made > 0; l.made-- {
-			unix.Unlinkat(l.top.fd, down, unix.AT_REMOVEDIR)
+			_ = unix.Unlinkat(l.top.fd, down, unix.AT_REMOVEDIR)
 			down = down[:max(strings.LastIndexByte(down, '/'), 0)]
 		}
 	}
@@ -214,7 +214,7 @@ func (f folder) enable(controllers string) {
 		return
 	}
 	for c := range strings.SplitSeq(controllers, " ") {
-		f.write("cgroup.subtree_control", "+"+c)
+		_ = f.write("cgroup.subtree_control", "+"+c)
 	}
 }
 
@@ -230,7 +230,7 @@ func (f folder) checkType(domain bool) error {
 	case domain && (kind == "domain invalid" || kind == "threaded" || kind == "domain threaded"):
 		return &Error{"use", f.path, errors.New("is of type \"" + kind + "\", which cannot limit memory, io, cpu or hugetlb: choose another linux.cgroupsPath")}
 	case kind == "domain invalid":
-		f.write("cgroup.type", "threaded")
+		_ = f.write("cgroup.type", "threaded")
 	}
 	return nil
 }

@@ -30,7 +30,7 @@ func (g *Group) Freeze() error {
 		err = f.freezeV1()
 	}
 	if err != nil {
-		f.thaw(d)
+		_ = f.thaw(d)
 		return &Error{"freeze", f.path, err}
 	}
 	return nil
@@ -55,7 +55,7 @@ func (f folder) freezeV1() error {
 			return errFreezeTimeout
 		}
 		if try%50 == 0 {
-			f.write("freezer.state", "THAWED")
+			_ = f.write("freezer.state", "THAWED")
 			time.Sleep(10 * time.Millisecond)
 		} else if try > 10 {
 			time.Sleep(100 * time.Microsecond)

@@ -83,10 +83,10 @@ func (g *Group) killV1() error {
 		if time.Now().After(end) {
 			return f.survivors()
 		}
-		f.write("freezer.state", "FROZEN")
+		_ = f.write("freezer.state", "FROZEN")
 		err = f.signalAll(unix.SIGKILL)
 		// A frozen process does not even die on version 1.
-		f.write("freezer.state", "THAWED")
+		_ = f.write("freezer.state", "THAWED")
 		if err != nil {
 			return err
 		}
@@ -107,7 +107,7 @@ func (g *Group) signal(sig syscall.Signal) error {
 	if frozen, err := g.Frozen(); err != nil {
 		return err
 	} else if !frozen && g.Freeze() == nil {
-		defer g.Thaw()
+		defer func() { _ = g.Thaw() }()
 	}
 	return f.signalAll(sig)
 }

@@ -55,9 +55,12 @@ func (r *Runtime) Create(o CreateOptions) error {
 // start, or has executed the entry point. If it fails, nothing is left.
 func (c *creation) begin() error {
 	launch.QuietSysmon()
-	c.trace = newTrace(c.o.Trace)
 	if !state.ValidID(c.o.ID) {
 		return failed("container id", strconv.Quote(c.o.ID), ErrInvalidID)
+	}
+	var err error
+	if c.trace, err = newTrace(c.o.Trace); err != nil {
+		return err
 	}
 	if err := c.readBundle(); err != nil {
 		return err
@@ -392,10 +395,10 @@ func (c *creation) undo() {
 		c.stage.Kill()
 	}
 	if c.group != nil {
-		c.group.Kill(unix.SIGKILL)
-		c.group.Remove()
+		_ = c.group.Kill(unix.SIGKILL)
+		_ = c.group.Remove()
 	}
-	c.dir.Remove()
+	_ = c.dir.Remove()
 	c.dir.Close()
 	c.dir = nil
 }
@@ -407,7 +410,7 @@ func (c *creation) close() {
 	if c.dir != nil {
 		c.dir.Close()
 	}
-	c.trace.write(c.o.Trace, c.plan)
+	_ = c.trace.write(c.plan) // the container runs: a lost trace is no failure of it
 }
 
 // absolute is path, taken from dir if it is relative, cleaned.

@@ -33,7 +33,10 @@ type execution struct {
 // with Detach).
 func (r *Runtime) Exec(id string, o ExecOptions) (status int, err error) {
 	launch.QuietSysmon()
-	e := &execution{r: r, o: &o, trace: newTrace(o.Trace)}
+	e := &execution{r: r, o: &o}
+	if e.trace, err = newTrace(o.Trace); err != nil {
+		return 0, err
+	}
 	d, s, err := r.view(id)
 	if err != nil {
 		return 0, err
@@ -60,7 +63,7 @@ func (r *Runtime) Exec(id string, o ExecOptions) (status int, err error) {
 		return 0, err
 	}
 	defer e.stage.Close()
-	defer func() { e.trace.write(o.Trace, e.plan) }()
+	defer func() { _ = e.trace.write(e.plan) }() // a lost trace is no failure of the program
 	if err := e.converse(); err != nil {
 		e.stage.Close()
 		e.stage.Kill()

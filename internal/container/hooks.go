@@ -55,7 +55,7 @@ func (c *creation) hookOutput() string {
 	if c.hooks == nil {
 		return ""
 	}
-	unix.Seek(c.hooks.output, 0, 0)
+	_, _ = unix.Seek(c.hooks.output, 0, 0)
 	text, err := state.ReadAll(c.hooks.output)
 	if err != nil {
 		return ""
@@ -160,7 +160,7 @@ func runProgram(path string, args, env []string, dir string, stdin []byte, timeo
 	defer unix.Close(pidfd)
 	late := timeout != nil && !endsWithin(pidfd, time.Duration(*timeout)*time.Second)
 	if late {
-		unix.PidfdSendSignal(pidfd, unix.SIGKILL, nil, 0)
+		_ = unix.PidfdSendSignal(pidfd, unix.SIGKILL, nil, 0)
 	}
 	var ws unix.WaitStatus
 	for {
@@ -168,7 +168,7 @@ func runProgram(path string, args, env []string, dir string, stdin []byte, timeo
 			break
 		}
 	}
-	unix.Seek(out, 0, 0)
+	_, _ = unix.Seek(out, 0, 0)
 	text, _ := state.ReadAll(out)
 	switch {
 	case late:

@@ -112,9 +112,9 @@ func (r *Runtime) destroy(d *state.Dir, s *state.State) error {
 	id := s.ID
 	g := s.Cgroup
 	if fd, err := s.Process(); err == nil {
-		unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0)
+		_ = unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0)
 		if g != nil {
-			g.Thaw()
+			_ = g.Thaw()
 		}
 		waitEnd(fd)
 		unix.Close(fd)

@@ -18,7 +18,7 @@ func (r *Runtime) Run(o CreateOptions) (status int, err error) {
 		if !o.NoSubreaper {
 			// Descendants that the container's first process leaves behind when
 			// it has no pid namespace are reaped by us.
-			unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+			_ = unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 		}
 	}
 	if err := c.begin(); err != nil {

@@ -85,7 +85,7 @@ func (t *terminal) attend(s *launch.Stage) (int, error) {
 	// outlives the container's first one in the background may still.
 	if s.PidFD >= 0 {
 		fds := []unix.PollFd{{Fd: int32(t.master), Events: 0}}
-		unix.Poll(fds, 100)
+		_, _ = unix.Poll(fds, 100)
 		if fds[0].Revents&unix.POLLHUP != 0 {
 			<-drained
 		}
@@ -127,19 +127,19 @@ func (t *terminal) raw() {
 	raw.Lflag &^= unix.ECHO | unix.ECHONL | unix.ICANON | unix.ISIG | unix.IEXTEN
 	raw.Cflag = raw.Cflag&^(unix.CSIZE|unix.PARENB) | unix.CS8
 	raw.Cc[unix.VMIN], raw.Cc[unix.VTIME] = 1, 0
-	unix.IoctlSetTermios(0, unix.TCSETS, &raw)
+	_ = unix.IoctlSetTermios(0, unix.TCSETS, &raw)
 }
 
 func (t *terminal) restore() {
 	if t.saved != nil {
-		unix.IoctlSetTermios(0, unix.TCSETS, t.saved)
+		_ = unix.IoctlSetTermios(0, unix.TCSETS, t.saved)
 	}
 }
 
 // resize gives the container's terminal the size of ours.
 func (t *terminal) resize() {
 	if size, err := unix.IoctlGetWinsize(0, unix.TIOCGWINSZ); err == nil {
-		unix.IoctlSetWinsize(t.master, unix.TIOCSWINSZ, size)
+		_ = unix.IoctlSetWinsize(t.master, unix.TIOCSWINSZ, size)
 	}
 }
 
@@ -202,7 +202,7 @@ func writePidFile(path string, pid int) error {
 		err = unix.Rename(next, path)
 	}
 	if err != nil {
-		unix.Unlink(next)
+		_ = unix.Unlink(next)
 	}
 	return err
 }

@@ -12,6 +12,8 @@ import (
 // trace collects the times of a create, run or exec: the runtime's phases and
 // the stage's ops. A nil trace collects nothing.
 type trace struct {
+	path   string
+	file   int   // path, open
 	start  int64 // CLOCK_MONOTONIC, ns
 	phases []tracePhase
 	fd     int // where the stage writes the times of its ops
@@ -22,16 +24,22 @@ type tracePhase struct {
 	end  int64
 }
 
-func newTrace(path string) *trace {
+// newTrace begins a trace, nil for no path. The file is made now: one that
+// cannot be written is an error before anything is done.
+func newTrace(path string) (*trace, error) {
 	if path == "" {
-		return nil
+		return nil, nil
 	}
-	return &trace{start: monotonic(), fd: -1}
+	file, err := unix.Open(path, unix.O_WRONLY|unix.O_CREAT|unix.O_TRUNC|unix.O_CLOEXEC, 0o644)
+	if err != nil {
+		return nil, failed("--trace", path, err)
+	}
+	return &trace{path: path, file: file, start: monotonic(), fd: -1}, nil
 }
 
 func monotonic() int64 {
 	var ts unix.Timespec
-	unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts)
+	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts)
 	return ts.Nano()
 }
 
@@ -49,10 +57,11 @@ func (t *trace) memfd() (fd int, err error) {
 
 // write writes the trace in the Chrome trace event format (complete events,
 // microseconds): thread 1 is the runtime, thread 2 the stage.
-func (t *trace) write(path string, p *plan.Plan) error {
+func (t *trace) write(p *plan.Plan) error {
 	if t == nil {
 		return nil
 	}
+	defer unix.Close(t.file)
 	b := []byte(`{"displayTimeUnit":"ns","traceEvents":[` + "\n" +
 		`{"name":"thread_name","ph":"M","pid":1,"tid":1,"args":{"name":"ostia"}},` + "\n" +
 		`{"name":"thread_name","ph":"M","pid":1,"tid":2,"args":{"name":"stage"}}`)
@@ -63,13 +72,8 @@ func (t *trace) write(path string, p *plan.Plan) error {
 	}
 	b = t.ops(b, p)
 	b = append(b, "\n]}\n"...)
-	fd, err := unix.Open(path, unix.O_WRONLY|unix.O_CREAT|unix.O_TRUNC|unix.O_CLOEXEC, 0o644)
-	if err != nil {
-		return failed("--trace", path, err)
-	}
-	defer unix.Close(fd)
-	_, err = unix.Write(fd, b)
-	return failed("--trace", path, err)
+	_, err := unix.Write(t.file, b)
+	return failed("--trace", t.path, err)
 }
 
 // ops adds the stage's ops: each began when the one before it ended.

@@ -27,7 +27,7 @@ var forwarded = [...]unix.Signal{unix.SIGHUP, unix.SIGINT, unix.SIGQUIT, unix.SI
 func Forward() {
 	act := sigaction(handlerAddress())
 	for _, sig := range forwarded {
-		unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(sig), uintptr(unsafe.Pointer(&act[0])), 0, 8, 0, 0)
+		_, _, _ = unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(sig), uintptr(unsafe.Pointer(&act[0])), 0, 8, 0, 0)
 	}
 }
 
@@ -37,7 +37,7 @@ func (s *Stage) ForwardTo() {
 	for kept := atomic.SwapUint64(&pending, 0); kept != 0; kept &= kept - 1 {
 		for _, sig := range forwarded {
 			if kept&-kept == 1<<sig {
-				unix.PidfdSendSignal(s.PidFD, sig, nil, 0)
+				_ = unix.PidfdSendSignal(s.PidFD, sig, nil, 0)
 			}
 		}
 	}

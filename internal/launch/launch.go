@@ -208,7 +208,7 @@ func (s *Stage) Adopt(pid int) error {
 	if s.PidFD >= 0 {
 		unix.Close(s.PidFD)
 	}
-	s.Reap()
+	_, _ = s.Reap()
 	s.Pid, s.PidFD = pid, fd
 	return nil
 }
@@ -230,9 +230,9 @@ func (s *Stage) Reap() (unix.WaitStatus, error) {
 // Kill ends the stage and waits for it.
 func (s *Stage) Kill() {
 	if s.PidFD >= 0 {
-		unix.PidfdSendSignal(s.PidFD, unix.SIGKILL, nil, 0)
+		_ = unix.PidfdSendSignal(s.PidFD, unix.SIGKILL, nil, 0)
 	} else {
-		unix.Kill(s.Pid, unix.SIGKILL)
+		_ = unix.Kill(s.Pid, unix.SIGKILL)
 	}
-	s.Reap()
+	_, _ = s.Reap()
 }

@@ -19,6 +19,6 @@ func QuietSysmon() {
 	if err != nil {
 		return
 	}
-	unix.Write(fd, []byte("1000000"))
+	_, _ = unix.Write(fd, []byte("1000000"))
 	unix.Close(fd)
 }

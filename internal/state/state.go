@@ -72,7 +72,7 @@ func Create(root, id string) (*Dir, error) {
 	}
 	d, err := Open(root, id)
 	if err != nil {
-		unix.Rmdir(path)
+		_ = unix.Rmdir(path)
 		return nil, err
 	}
 	return d, nil
@@ -144,7 +144,7 @@ func (d *Dir) Rewrite(s *State) error {
 	_, config, _ := strings.Cut(text, "\n")
 	const next = stateFile + ".new"
 	if err := d.create(next, append(append(s.encode(), '\n'), config...)); err != nil {
-		unix.Unlinkat(d.fd, next, 0)
+		_ = unix.Unlinkat(d.fd, next, 0)
 		return err
 	}
 	return unix.Renameat(d.fd, next, d.fd, stateFile)

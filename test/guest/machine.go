@@ -88,7 +88,7 @@ func (m machine) run(b boot, argv []string) (status int, err error) {
 	if cause := context.Cause(ctx); cause != nil {
 		return 0, cause
 	}
-	return 0, fmt.Errorf("no status came (%v) %s\n%s", runErr, complaint.String(), console)
+	return 0, fmt.Errorf("no status came (%w) %s\n%s", runErr, complaint.String(), console)
 }
 
 // writeCommand writes what the guest's init executes: this process's
