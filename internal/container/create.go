@@ -332,16 +332,12 @@ func (c *creation) converse() error {
 }
 
 // closed is the stage's end of the socket closed with no report: for run, the
-// entry point has been executed.
+// entry point has been executed, unless the process turns out to be dead.
 func (c *creation) closed() error {
-	if c.wait {
-		ws, err := c.stage.Reap()
-		if err == nil && ws.Signaled() && ws.Signal() == unix.SIGKILL {
-			return errors.New("the container's first process was killed before it was ready: out of memory? (linux.resources.memory.limit)")
-		}
-		return errors.New("the container's first process ended before it was ready")
+	if !c.wait {
+		return nil
 	}
-	return nil
+	return errKilledEarly
 }
 
 func (c *creation) milestone(r *launch.Report) (done bool, err error) {
@@ -381,10 +377,15 @@ func (c *creation) milestone(r *launch.Report) (done bool, err error) {
 
 // failed is the error for a failed op, with what a hook has printed.
 func (c *creation) failed(r *launch.Report) error {
-	j := judge{stage: c.stage, plan: c.plan, process: c.spec.Process, spec: c.spec}
-	if r.Errno == unix.ECANCELED || r.Errno == unix.ETIME {
-		r.Head = []byte("e " + hookEnd(r.Value) + c.hookOutput())
+	note, _ := c.plan.Failed(r.Op)
+	note.Verb = ""
+	switch r.Errno {
+	case unix.ECANCELED:
+		return errors.New(note.String() + hookEnd(r.Value, c.hookOutput()))
+	case unix.ETIME:
+		return errors.New(note.String() + "took longer than its timeout and was killed")
 	}
+	j := judge{stage: c.stage, plan: c.plan, process: c.spec.Process, spec: c.spec}
 	return j.failure(r)
 }
 

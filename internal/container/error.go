@@ -49,6 +49,7 @@ func errDescriptorClosed(fd int) error {
 }
 
 var (
+	errKilledEarly     = errors.New("the container's first process was killed before it executed the entry point: out of memory? (linux.resources.memory.limit)")
 	errNoTerminal      = errors.New("process.terminal is false: leave the option out, or ask for a terminal")
 	errNoConsoleSocket = errors.New("a detached process with a terminal needs --console-socket")
 	errUser            = errors.New("use UID or UID:GID, as numbers")

@@ -108,31 +108,28 @@ func (r *hookRunner) one(h *spec.Hook, stdin []byte) error {
 	case err != nil:
 		return err
 	case status != 0:
-		text := "exit status " + strconv.Itoa(status)
-		if status > 128 {
-			text += " (signal " + strconv.Itoa(status-128) + ")"
-		}
-		if out != "" {
-			text += ": " + oneLine(out)
-		}
-		return errors.New(text)
+		return errors.New(hookEnd(int32(status), oneLine(out)))
 	}
 	return nil
 }
 
-// hookEnd says how a hook ended, from its wait status.
-func hookEnd(status int32) string {
+// hookEnd says how a hook ended, from its wait status, and what it printed.
+func hookEnd(status int32, output string) string {
 	ws := unix.WaitStatus(status)
+	text := "exit status " + strconv.Itoa(ws.ExitStatus())
 	if ws.Signaled() {
-		return "signal " + strconv.Itoa(int(ws.Signal())) + " "
+		text = "signal " + strconv.Itoa(int(ws.Signal()))
 	}
-	return "exit status " + strconv.Itoa(ws.ExitStatus()) + " "
+	if output != "" {
+		text += ": " + output
+	}
+	return text
 }
 
 var errTimeout = errors.New("timed out")
 
 // runProgram runs a program of the host with stdin and returns what it printed
-// and its status. Files take both, so that neither side waits for the other.
+// and its wait status. Files take both, so that neither side waits for the other.
 func runProgram(path string, args, env []string, dir string, stdin []byte, timeout *int) (string, int, error) {
 	in, err := unix.MemfdCreate("stdin", unix.MFD_CLOEXEC)
 	if err != nil {
@@ -170,13 +167,10 @@ func runProgram(path string, args, env []string, dir string, stdin []byte, timeo
 	}
 	_, _ = unix.Seek(out, 0, 0)
 	text, _ := state.ReadAll(out)
-	switch {
-	case late:
-		return text, 0, errTimeout
-	case ws.Signaled():
-		return text, 128 + int(ws.Signal()), nil
+	if late {
+		err = errTimeout
 	}
-	return text, ws.ExitStatus(), nil
+	return text, int(ws), err
 }
 
 // endsWithin waits for a process to end.

@@ -187,9 +187,6 @@ func (e *stageError) Error() string {
 	if e.message != "" {
 		s += " (" + e.message + ")"
 	}
-	if e.errno == unix.ECANCELED {
-		s = e.note + " (" + e.message + ")"
-	}
 	return s
 }
 

@@ -49,11 +49,14 @@ func (r *Runtime) Run(o CreateOptions) (status int, err error) {
 // status as a shell would.
 func wait(s *launch.Stage) (int, error) {
 	s.ForwardTo()
+	early := s.AwaitEnd()
 	ws, err := s.Reap()
-	if err != nil {
+	switch {
+	case err != nil:
 		return 0, failed("wait for the container's process", "", err)
-	}
-	if ws.Signaled() {
+	case early:
+		return 0, errKilledEarly
+	case ws.Signaled():
 		return 128 + int(ws.Signal()), nil
 	}
 	return ws.ExitStatus(), nil

@@ -216,6 +216,32 @@ func (s *Stage) Adopt(pid int) error {
 // Take gets a copy of one of the stage's descriptors.
 func (s *Stage) Take(fd int) (int, error) { return unix.PidfdGetfd(s.PidFD, fd, 0) }
 
+// AwaitEnd waits for the end of the process and leaves it to be reaped. killed
+// says that SIGKILL ended it while it was still the stage: nothing was executed
+// in its place, and no report came.
+func (s *Stage) AwaitEnd() (killed bool) {
+	var info unix.Siginfo
+	for {
+		err := unix.Waitid(unix.P_PID, s.Pid, &info, unix.WEXITED|unix.WNOWAIT, nil)
+		if err != unix.EINTR {
+			break
+		}
+	}
+	const cldKilled = 2
+	if info.Code != cldKilled {
+		return false
+	}
+	// The name of a zombie is that of what it last executed.
+	var name [16]byte
+	fd, err := unix.Open("/proc/"+strconv.Itoa(s.Pid)+"/comm", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return false
+	}
+	defer unix.Close(fd)
+	n, _ := unix.Read(fd, name[:])
+	return string(name[:max(n, 0)]) == plan.ProcessName+"\n"
+}
+
 // Reap waits for the stage's process to end.
 func (s *Stage) Reap() (unix.WaitStatus, error) {
 	var ws unix.WaitStatus

@@ -143,6 +143,9 @@ func newCompiler(in *Input) *compiler {
 	return c
 }
 
+// ProcessName is the stage's name (comm) until it executes the entry point.
+const ProcessName = "ostia:stage"
+
 // begin is what comes first whatever follows.
 func (c *compiler) begin() {
 	c.About("", -1, "")
@@ -153,7 +156,7 @@ func (c *compiler) begin() {
 	// of a hook (CVE-2024-21626).
 	c.Do("close descriptors on exec", unix.SYS_CLOSE_RANGE, stage.Imm(c.in.FDs.First), stage.Imm(-1), stage.Imm(unix.CLOSE_RANGE_CLOEXEC))
 	// The kernel named the process after the memfd's number.
-	c.Do("name", unix.SYS_PRCTL, stage.Imm(unix.PR_SET_NAME), c.Str("ostia:stage"))
+	c.Do("name", unix.SYS_PRCTL, stage.Imm(unix.PR_SET_NAME), c.Str(ProcessName))
 	c.Do("umask", unix.SYS_UMASK, stage.Imm(0))
 }
 

@@ -27,11 +27,11 @@ func (c *compiler) rootfs() error {
 	c.About("root.path", -1, c.in.Rootfs)
 	path := c.Str(c.in.Rootfs)
 	tree := c.Cell()
-	c.Do("clone", unix.SYS_OPEN_TREE, stage.Imm(unix.AT_FDCWD), path, stage.Imm(unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_RECURSIVE)).To(tree)
 	if flags&unix.MS_SHARED != 0 {
-		// pivot_root(2) refuses a root whose parent is shared.
+		// pivot_root(2) refuses a root that is shared, or whose parent is.
 		c.makeParentPrivate(path)
 	}
+	c.Do("clone", unix.SYS_OPEN_TREE, stage.Imm(unix.AT_FDCWD), path, stage.Imm(unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_RECURSIVE)).To(tree)
 	c.Do("mount", unix.SYS_MOVE_MOUNT, tree.Val(), c.empty, stage.Imm(unix.AT_FDCWD), path, stage.Imm(unix.MOVE_MOUNT_F_EMPTY_PATH|unix.MOVE_MOUNT_T_SYMLINKS))
 	c.root = tree // it is attached now
 	if err := c.mounts(); err != nil {
