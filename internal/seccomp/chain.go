@@ -78,7 +78,10 @@ func (s *slots) insert(list []branch, b branch) ([]branch, error) {
 // compare is libseccomp's order, which decides where conditions
 // overlap: higher arguments first, equality before order, then high values
 // first, for less the low ones; one that begins like another, but ends sooner,
-// comes first.
+// comes first. Two things of libseccomp are not followed: it merges common
+// beginnings into a tree, which with several actions can prefer another of the
+// rules that hold, and its tree can lose the high half of an argument in the
+// orders (2.5.4: a rule then applies whose conditions do not hold).
 func (s *slots) compare(x, y *branch) int {
 	for i := range min(len(x.args), len(y.args)) {
 		c, d := x.args[i], y.args[i]
