@@ -17,7 +17,7 @@ type branch struct {
 // alternatives that holds decides, or else the default action. Calls with the
 // same alternatives share it.
 func (a *assembler) chain(s *slots, p *profile, latest int32) (label, error) {
-	var alternatives []alternative
+	alternatives := make([]alternative, 0, 8)
 	for i := latest + 1; i > 0; i = s.links[i-1].previous {
 		alternatives = append(alternatives, s.links[i-1].alternative)
 	}
@@ -46,6 +46,9 @@ func (a *assembler) chain(s *slots, p *profile, latest int32) (label, error) {
 }
 
 func (s *slots) branch(r *rule, mux uint16) branch {
+	if mux == 0 && !slices.ContainsFunc(r.args, func(c condition) bool { return !s.needed(c) }) {
+		return branch{r, true, r.args}
+	}
 	b := branch{r, mux == 0, make([]condition, 0, len(r.args)+1)}
 	if mux != 0 {
 		b.args = append(b.args, condition{op: equal, value: uint64(mux & 0xff), mask: ^uint64(0)})

@@ -22,7 +22,7 @@ func (a *assembler) filter(p *profile, kernel []abi) error {
 		for begin > 0 && kernel[begin-1].audit == kernel[begin].audit {
 			begin--
 		}
-		var t tree
+		t := make(tree, 0, 256)
 		for i := begin; i < end; i++ {
 			b := &kernel[i]
 			if i > 0 && !slices.Contains(p.listed, b.name) {
