@@ -8,8 +8,6 @@ import (
 
 	"ostia/internal/spec"
 	"ostia/internal/state"
-
-	"golang.org/x/sys/unix"
 )
 
 // The status of a container (runtime.md#state, and paused as runc has it).
@@ -28,7 +26,7 @@ func (r *Runtime) status(d *state.Dir, s *state.State) string {
 	alive := s.Alive()
 	switch {
 	case s.Pid == 0 || creating && alive:
-		if s.Pid == 0 && !locked(d) {
+		if s.Pid == 0 && !d.Busy() {
 			return Stopped // its create was killed
 		}
 		return Creating
@@ -105,14 +103,4 @@ func userName(uid int) string {
 		}
 	}
 	return "#" + strconv.Itoa(uid)
-}
-
-// locked reports whether an ostia process is working on the container.
-func locked(d *state.Dir) bool {
-	fd, err := unix.Open(d.Path(), unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return false
-	}
-	defer unix.Close(fd)
-	return unix.Flock(fd, unix.LOCK_SH|unix.LOCK_NB) == unix.EWOULDBLOCK
 }

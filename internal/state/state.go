@@ -31,11 +31,12 @@ var (
 	ErrBusy     = errors.New("another ostia process is working on this container: try again when it has ended")
 )
 
-// Dir is a container's folder, locked by this process.
+// Dir is a container's folder, open and perhaps locked by this process.
 type Dir struct {
-	fd   int
-	root string
-	id   string
+	fd     int
+	root   string
+	id     string
+	locked bool
 }
 
 // ValidID reports whether id may name a container: [A-Za-z0-9_+-][A-Za-z0-9_+.-]*.
@@ -55,8 +56,24 @@ func ValidID(id string) bool {
 	return true
 }
 
-// Create makes the folder of a new container and locks it.
+// Create makes the folder of a new container and locks it. Whoever else finds
+// it before the lock is ours is waited for, and may even have removed it.
 func Create(root, id string) (*Dir, error) {
+	for {
+		if err := makeFolder(root, id); err != nil {
+			return nil, err
+		}
+		d, err := View(root, id)
+		if err == nil {
+			err = d.lock(unix.LOCK_EX)
+		}
+		if err != ErrNotExist {
+			return d, err
+		}
+	}
+}
+
+func makeFolder(root, id string) error {
 	path := root + "/" + id
 	err := unix.Mkdir(path, 0o700)
 	if err == unix.ENOENT {
@@ -65,17 +82,9 @@ func Create(root, id string) (*Dir, error) {
 		}
 	}
 	if err == unix.EEXIST {
-		return nil, ErrExist
+		return ErrExist
 	}
-	if err != nil {
-		return nil, err
-	}
-	d, err := Open(root, id)
-	if err != nil {
-		_ = unix.Rmdir(path)
-		return nil, err
-	}
-	return d, nil
+	return err
 }
 
 // makeRoot makes the folder of all containers and those above it.
@@ -96,17 +105,31 @@ func Open(root, id string) (*Dir, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := unix.Flock(d.fd, unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		d.Close()
-		return nil, ErrBusy
+	if err := d.lock(unix.LOCK_EX | unix.LOCK_NB); err != nil {
+		return nil, err
+	}
+	return d, nil
+}
+
+// lock locks the folder, or closes it.
+func (d *Dir) lock(how int) error {
+	err := unix.Flock(d.fd, how)
+	for err == unix.EINTR {
+		err = unix.Flock(d.fd, how)
+	}
+	if err == unix.EWOULDBLOCK {
+		err = ErrBusy
 	}
 	// It may have been deleted, and made again, before the lock was ours.
 	var locked, named unix.Stat_t
-	if unix.Fstat(d.fd, &locked) != nil || unix.Stat(root+"/"+id, &named) != nil || locked.Ino != named.Ino {
-		d.Close()
-		return nil, ErrNotExist
+	if err == nil && (unix.Fstat(d.fd, &locked) != nil || unix.Stat(d.Path(), &named) != nil || locked.Ino != named.Ino) {
+		err = ErrNotExist
 	}
-	return d, nil
+	if err != nil {
+		d.Close()
+	}
+	d.locked = err == nil
+	return err
 }
 
 // View opens the folder of a container to read: no lock is taken, since every
@@ -124,6 +147,19 @@ func View(root, id string) (*Dir, error) {
 
 // Close lets go of the folder and its lock.
 func (d *Dir) Close() { unix.Close(d.fd) }
+
+// Busy reports whether another process has locked the folder.
+func (d *Dir) Busy() bool {
+	if d.locked {
+		return false
+	}
+	fd, err := unix.Open(d.Path(), unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return false
+	}
+	defer unix.Close(fd)
+	return unix.Flock(fd, unix.LOCK_SH|unix.LOCK_NB) == unix.EWOULDBLOCK
+}
 
 // Path is the folder's path.
 func (d *Dir) Path() string { return d.root + "/" + d.id }
@@ -177,9 +213,11 @@ func (d *Dir) Read() (*State, error) {
 	if err != nil && err != unix.ENOENT {
 		return nil, err
 	}
-	pid, start, _ := strings.Cut(strings.TrimSuffix(text, "\n"), " ")
-	s.Pid, _ = strconv.Atoi(pid)
-	s.StartTime, _ = strconv.ParseUint(start, 10, 64)
+	if text, whole = strings.CutSuffix(text, "\n"); whole {
+		pid, start, _ := strings.Cut(text, " ")
+		s.Pid, _ = strconv.Atoi(pid)
+		s.StartTime, _ = strconv.ParseUint(start, 10, 64)
+	}
 	return s, nil
 }
 
@@ -332,6 +370,9 @@ func parseStat(s string) (ticks uint64, state byte, err error) {
 	at := len(s) - 1
 	for at >= 0 && s[at] != ')' {
 		at--
+	}
+	if at < 0 {
+		return 0, 0, unix.EIO
 	}
 	field, start := 2, -1
 	for i := at + 1; i < len(s); i++ {
