@@ -34,7 +34,8 @@ type creation struct {
 	hooks  *hookFiles
 	tty    *terminal
 	trace  *trace
-	wait   bool // create, not run
+	wait   bool     // create, not run
+	net    chan int // the network namespace being made, nil for none
 }
 
 // Create makes a container that waits for Start.
@@ -66,6 +67,7 @@ func (c *creation) begin() error {
 		return err
 	}
 	c.trace.phase("config")
+	c.net = networkNamespace(c.spec)
 	filter, err := compileSeccomp(c.spec)
 	if err != nil {
 		return err
@@ -277,6 +279,13 @@ func (c *creation) openNamespaces(f *files, in *plan.Input, sys *syscall.SysProc
 	}
 	in.Host.UserNS = in.Host.UserNS || linux.InUserNS()
 	in.Cloned = plan.BornWith(c.spec)
+	if c.net != nil {
+		if fd := <-c.net; fd >= 0 {
+			in.Cloned &^= unix.CLONE_NEWNET
+			in.FDs.Network = f.add(fd)
+		}
+		c.net = nil
+	}
 	if in.Cloned&unix.CLONE_NEWUSER != 0 {
 		c.userNamespace(in, sys)
 	}
@@ -405,6 +414,11 @@ func (c *creation) undo() {
 }
 
 func (c *creation) close() {
+	if c.net != nil {
+		if fd := <-c.net; fd >= 0 {
+			unix.Close(fd)
+		}
+	}
 	if c.stage != nil {
 		c.stage.Close()
 	}

@@ -60,14 +60,14 @@ func (r *Runtime) Exec(id string, o ExecOptions) (status int, err error) {
 		launch.Forward()
 	}
 	if err := e.launch(d.Path()); err != nil {
-		return 0, err
+		return 0, e.explain(err)
 	}
 	defer e.stage.Close()
 	defer func() { _ = e.trace.write(e.plan) }() // a lost trace is no failure of the program
 	if err := e.converse(); err != nil {
 		e.stage.Close()
 		e.stage.Kill()
-		return 0, err
+		return 0, e.explain(err)
 	}
 	e.trace.phase("stage")
 	if err := tellPid(e.stage, o.PidFile, o.PidfdSocket); err != nil {
@@ -78,6 +78,15 @@ func (r *Runtime) Exec(id string, o ExecOptions) (status int, err error) {
 		return 0, nil
 	}
 	return e.tty.attend(e.stage)
+}
+
+// explain is the error of an exec; the container's end meanwhile is reason
+// enough for whatever has failed.
+func (e *execution) explain(err error) error {
+	if !e.state.Alive() {
+		return failed("exec", e.state.ID, ErrNotRunning)
+	}
+	return err
 }
 
 // makeProcess is the process of --process, or the container's own changed by

@@ -62,7 +62,7 @@ func head(r *launch.Report) []byte {
 // candidate is the path that the stage's walk has chosen, "" for none.
 func (j *judge) candidate() string {
 	for i, name := range j.plan.Candidates {
-		if j.results[i] == 0 {
+		if j.results[i] == plan.Tried {
 			return name
 		}
 	}

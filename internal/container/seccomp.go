@@ -21,6 +21,6 @@ func compileSeccomp(s *spec.Spec) (plan.Seccomp, error) {
 	}
 	return plan.Seccomp{
 		Program: f.Program, Flags: f.Flags, Notify: f.Notify,
-		Reports: f.Allows(unix.SYS_WRITEV) && f.Allows(unix.SYS_READ) && f.Allows(unix.SYS_EXIT_GROUP),
+		Reports: f.Allows(unix.SYS_WRITE) && f.Allows(unix.SYS_READ) && f.Allows(unix.SYS_EXIT_GROUP),
 	}, nil
 }

@@ -319,14 +319,13 @@ func (d *Decoder) String() string {
 	return ""
 }
 
-// Strings reads an array of strings.
-func (d *Decoder) Strings() (list []string) {
-	d.Array(func(int) {
-		if list == nil {
-			list = make([]string, 0, 8)
-		}
-		list = append(list, d.String())
-	})
+// Strings reads an array of strings; an empty one is not nil, null is.
+func (d *Decoder) Strings() []string {
+	if d.Null() {
+		return nil
+	}
+	list := make([]string, 0, 8)
+	d.Array(func(int) { list = append(list, d.String()) })
 	return list
 }
 

@@ -166,6 +166,9 @@ func (s *Stage) parse(b []byte, fixed int) Report {
 		Results:   make([]int32, s.n),
 		Head:      b[fixed:],
 	}
+	if n := int(r.HeadLen); n < len(r.Head) {
+		r.Head = r.Head[:max(n, 0)]
+	}
 	for i := range r.Results {
 		r.Results[i] = int32(word(plan.ReportWords + 4*i))
 	}

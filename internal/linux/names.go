@@ -123,8 +123,6 @@ func SyscallName(nr int) string {
 		return "wait4"
 	case unix.SYS_WRITE:
 		return "write"
-	case unix.SYS_WRITEV:
-		return "writev"
 	}
 	return "syscall " + strconv.Itoa(nr)
 }

@@ -97,7 +97,7 @@ func (c *compiler) hostname() {
 
 // loopback brings lo up in a new network namespace.
 func (c *compiler) loopback() {
-	if !c.isNew(unix.CLONE_NEWNET) {
+	if !c.isNew(unix.CLONE_NEWNET) || c.in.FDs.Network >= 0 {
 		return
 	}
 	c.About("", -1, "lo")

@@ -49,15 +49,15 @@ func (c *compiler) check(path stage.Arg, result stage.Cell, no stage.Label) {
 // readHead reads the first bytes of a file that may be executed. One that may
 // not be read is reported with the head length Unreadable.
 func (c *compiler) readHead(path stage.Arg) {
-	fd, unreadable := c.Cell(), c.NewLabel()
+	fd, length, unreadable := c.Cell(), c.Cell(), c.NewLabel()
 	c.Set(c.reportWord(ReportHead), stage.Imm(Unreadable))
 	c.Do("open to read", unix.SYS_OPENAT, stage.Imm(unix.AT_FDCWD), path, stage.Imm(unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NONBLOCK|unix.O_NOCTTY)).To(fd).Else(unreadable)
 	c.Do("stat", unix.SYS_FSTAT, fd.Val(), c.stat()).Else(unreadable)
 	size := int(unsafe.Offsetof(unix.Stat_t{}.Size))
 	c.Set(c.reportWord(ReportSize), stage.CellAt(c.stat(), size).Val())
 	c.Set(c.reportWord(ReportSize+4), stage.CellAt(c.stat(), size+4).Val())
-	c.Do("read", unix.SYS_READ, fd.Val(), c.report.head, stage.Imm(HeadSize)).To(c.report.headLen).Else(unreadable)
-	c.Set(c.reportWord(ReportHead), c.report.headLen.Val())
+	c.Do("read", unix.SYS_READ, fd.Val(), c.report.head, stage.Imm(HeadSize)).To(length).Else(unreadable)
+	c.Set(c.reportWord(ReportHead), length.Val())
 	c.Do("close", unix.SYS_CLOSE, fd.Val())
 	c.Place(unreadable)
 }
@@ -131,6 +131,7 @@ func (c *compiler) find() {
 		next := c.NewLabel()
 		c.check(path, c.result(i), next)
 		c.Set(c.program, path)
+		c.Set(c.result(i), stage.Imm(Tried))
 		c.Goto(found)
 		c.Place(next)
 	}

@@ -56,6 +56,11 @@ func (c *compiler) namespaces() error {
 		c.becomeRoot()
 	}
 	c.join(^uint64(unix.CLONE_NEWUSER))
+	if fd := c.in.FDs.Network; fd >= 0 {
+		c.About("linux.namespaces", -1, "network")
+		c.Do("enter the new namespace", unix.SYS_SETNS, stage.Imm(fd), stage.Imm(unix.CLONE_NEWNET))
+		fresh &^= unix.CLONE_NEWNET
+	}
 	if fresh&unix.CLONE_NEWUSER != 0 {
 		c.newUserNS()
 		fresh &^= unix.CLONE_NEWUSER

@@ -64,6 +64,7 @@ type FDs struct {
 	Trace      int
 	Cgroup     []int // tasks files to join (cgroup v1)
 	Join       []Join
+	Network    int   // the new network namespace, made by the runtime with its loopback up
 	Prepared   []int // detached mounts made by the runtime, by index of mounts; nil for none
 	PidNS      int   // exec: pidfd of the container's first process
 	Last       int   // the highest of all
@@ -71,7 +72,7 @@ type FDs struct {
 
 // NoFDs are no descriptors but the first n, which the entry point inherits.
 func NoFDs(n int) FDs {
-	return FDs{First: n, Sync: -1, Start: -1, Console: -1, HookState: -1, HookOutput: -1, Trace: -1, PidNS: -1}
+	return FDs{First: n, Sync: -1, Start: -1, Console: -1, HookState: -1, HookOutput: -1, Trace: -1, Network: -1, PidNS: -1}
 }
 
 // Join is a namespace to join.

@@ -6,10 +6,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A report is one message from the stage: six 32-bit words, then one word a
-// candidate (the result of checking or executing it: 0 or a negated errno, 1
-// when it was not tried), then the first bytes of a file or a message of the
-// kernel.
+// A report is one message from the stage, sent by write(2), which every
+// sensible seccomp filter allows: six 32-bit words, then one word a candidate
+// (Tried, a negated errno, or 0 when its turn did not come), then the first
+// bytes of a file or a message of the kernel.
 const (
 	ReportOp    = 0  // address of the failed op, 0 for a milestone
 	ReportErrno = 4  // its errno, or the milestone
@@ -29,8 +29,8 @@ const Unreadable = -1
 // MaxReport is the size of the largest report of a plan with n candidates.
 func MaxReport(n int) int { return ReportWords + 4*n + HeadSize }
 
-// NotTried is a candidate's result before it is checked.
-const NotTried = 1
+// Tried is the result of a candidate that may be executed.
+const Tried = 1
 
 // Milestone is what a stage reports when nothing has failed.
 type Milestone uint32
@@ -51,25 +51,16 @@ const (
 const Go = "g"
 
 type report struct {
-	words   stage.Arg  // the fixed words and the results
-	head    stage.Arg  // HeadSize bytes
-	headLen stage.Cell // how many of them are meant
-	iov     stage.Arg
+	words stage.Arg // the fixed words and the results
+	head  stage.Arg // HeadSize bytes behind them
+	fixed int       // length of what is before the head
 }
 
 // makeReport lays out the report.
 func (c *compiler) makeReport() {
-	words := make([]uint32, ReportWords/4+len(c.paths))
-	for i := range c.paths {
-		words[ReportWords/4+i] = NotTried
-	}
-	r := &c.report
-	r.words = c.U32(words...)
-	r.head = c.Buffer(HeadSize)
-	r.iov = c.U64(0, uint64(4*len(words)), 0, 0)
-	c.Ptr(r.iov, 0, r.words)
-	c.Ptr(r.iov, 16, r.head)
-	r.headLen = stage.CellAt(r.iov, 24)
+	fixed := ReportWords + 4*len(c.paths)
+	words := c.Buffer(fixed + HeadSize)
+	c.report = report{words, words.Plus(fixed), fixed}
 }
 
 // result is where the outcome of candidate i is kept.
@@ -79,16 +70,20 @@ func (c *compiler) result(i int) stage.Cell {
 
 func (c *compiler) reportWord(off int) stage.Cell { return stage.CellAt(c.report.words, off) }
 
-// send reports the words as they are, and the head.
-func (c *compiler) send() {
-	c.Do("report", unix.SYS_WRITEV, stage.Imm(c.in.FDs.Sync), c.report.iov, stage.Imm(2))
+// send reports the words as they are, with the head or without.
+func (c *compiler) send(head bool) stage.Op {
+	n := c.report.fixed
+	if head {
+		n += HeadSize
+	}
+	return c.Do("report", unix.SYS_WRITE, stage.Imm(c.in.FDs.Sync), c.report.words, stage.Imm(n))
 }
 
-// milestone reports m. value 0 is left as it is.
+// milestone reports m. The value is left as it is.
 func (c *compiler) milestone(m Milestone) {
 	c.Set(c.reportWord(ReportOp), stage.Imm(0))
 	c.Set(c.reportWord(ReportErrno), stage.Imm(int(m)))
-	c.send()
+	c.send(m == WantWord || m == Probed)
 }
 
 // await waits for the runtime's word to go on; a runtime that is gone ends
@@ -106,19 +101,15 @@ func (c *compiler) failure() {
 	c.About("", -1, "")
 	c.Set(c.reportWord(ReportOp), c.FailedOp())
 	c.Set(c.reportWord(ReportErrno), c.FailedErrno())
-	bare := c.NewLabel()
+	c.Set(c.reportWord(ReportHead), stage.Imm(0))
 	if c.fsfd != 0 {
 		// The filesystem context has a sentence about what it refused.
-		c.Set(c.report.headLen, stage.Imm(0))
-		c.Do("read message", unix.SYS_READ, c.fsfd.Val(), c.report.head, stage.Imm(HeadSize)).To(c.report.headLen).Else(bare)
-		sent := c.NewLabel()
-		c.Goto(sent)
-		c.Place(bare)
-		c.Set(c.report.headLen, stage.Imm(0))
-		c.Place(sent)
+		silent := c.NewLabel()
+		c.Do("read message", unix.SYS_READ, c.fsfd.Val(), c.report.head, stage.Imm(HeadSize)).To(c.reportWord(ReportHead)).Else(silent)
+		c.Place(silent)
 	}
 	end := c.NewLabel()
-	c.Do("report", unix.SYS_WRITEV, stage.Imm(c.in.FDs.Sync), c.report.iov, stage.Imm(2)).Else(end)
+	c.send(c.fsfd != 0).Else(end)
 	c.answer(end, end)
 	c.Place(end)
 	c.exit(125)
@@ -147,7 +138,6 @@ func (c *compiler) answer(goOn, gone stage.Label) {
 	c.If(n.Val(), -1, 0, probe)
 	c.Goto(gone)
 	c.Place(probe)
-	c.Set(c.report.headLen, stage.Imm(0))
 	c.check(path, verdict, bad)
 	c.readHead(path)
 	c.Place(bad)

@@ -30,6 +30,9 @@ type Arg struct {
 	k argKind
 }
 
+// Plus is the address off bytes further on.
+func (a Arg) Plus(off int) Arg { return Arg{a.v + int32(off), a.k} }
+
 // Imm is a constant argument, sign-extended from 32 bits.
 func Imm(v int) Arg { return Arg{v: int32(v)} }
 
