@@ -1,17 +1,59 @@
 package test
 
 import (
+	"flag"
 	"os"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
 	"syscall"
+	"testing"
 	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
+
+// underReaper runs the test once more in a process of its own and reaps here
+// what is orphaned there: a pid namespace ends only when the last process in it
+// is reaped, and not every machine's first process does that at once. It
+// returns false in that process.
+func underReaper(t *testing.T) bool {
+	const mark = "OSTIA_TEST_REAPED"
+	if os.Getenv(mark) != "" {
+		return false
+	}
+	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
+	pattern := "^" + t.Name() + "$"
+	if _, part, some := strings.Cut(flag.Lookup("test.run").Value.String(), "/"); some {
+		pattern += "/" + part
+	}
+	pid, err := syscall.ForkExec("/proc/self/exe", append(slices.Clone(os.Args), "-test.run="+pattern), &syscall.ProcAttr{
+		Env:   append(os.Environ(), mark+"=1"),
+		Files: []uintptr{0, 1, 2},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for {
+		var ws unix.WaitStatus
+		child, err := unix.Wait4(-1, &ws, unix.WALL, nil)
+		switch {
+		case err == unix.EINTR:
+		case err != nil:
+			t.Fatal(err)
+		case child == pid && ws != 0:
+			t.Fatalf("exit status %d", ws.ExitStatus())
+		case child == pid:
+			return true
+		}
+	}
+}
 
 // tracer runs a command and follows it and all that it starts from system call
 // to system call, until the command has ended.

@@ -83,7 +83,8 @@ func (r *Runtime) Exec(id string, o ExecOptions) (status int, err error) {
 // explain is the error of an exec; the container's end meanwhile is reason
 // enough for whatever has failed.
 func (e *execution) explain(err error) error {
-	if !e.state.Alive() {
+	// ESRCH: it is ending, so it has no namespaces any more.
+	if !e.state.Alive() || errors.Is(err, unix.ESRCH) {
 		return failed("exec", e.state.ID, ErrNotRunning)
 	}
 	return err
