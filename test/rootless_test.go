@@ -1,7 +1,9 @@
 package test
 
 import (
+	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -16,8 +18,8 @@ const (
 	rootlessCount = 65536
 )
 
-// rootless [>FILE] ARG... runs the runtime as an ordinary user who has
-// subordinate ids. The user exists only in a private mount namespace, where
+// rootless [=STATUS] [>FILE] ARG... runs the runtime as an ordinary user who has
+// subordinate ids, and requires the exit status. The user exists only in a private mount namespace, where
 // prepared files lie over /etc/passwd and its kin: nothing of this machine
 // changes.
 func rootless(ts *testscript.TestScript, neg bool, args []string) {
@@ -44,7 +46,20 @@ done
 export XDG_RUNTIME_DIR="$0/run"; mkdir -p "$XDG_RUNTIME_DIR"; chown UID:UID "$XDG_RUNTIME_DIR"
 exec setpriv --reuid UID --regid UID --clear-groups --inh-caps=-all "$@"`
 	prefix := []string{"unshare", "--mount", "sh", "-ec", strings.ReplaceAll(script, "UID", strconv.Itoa(rootlessUID)), dir}
+	want, exact := "", false
+	if len(args) > 0 {
+		if want, exact = strings.CutPrefix(args[0], "="); exact {
+			args = args[1:]
+		}
+	}
 	err := runtimeCommand(ts, prefix, args)
+	var exit *exec.ExitError
+	if exact && errors.As(err, &exit) {
+		if got := strconv.Itoa(exit.ExitCode()); got != want {
+			ts.Fatalf("ostia %s: exit status %s, want %s", strings.Join(args, " "), got, want)
+		}
+		return
+	}
 	if (err != nil) != neg {
 		ts.Fatalf("ostia %s: %v", strings.Join(args, " "), err)
 	}
