@@ -42,6 +42,11 @@ func TestKilledAnywhere(t *testing.T) {
 		{name: "run-host-pid", command: words("run -d -b BUNDLE ID"), config: map[string]any{"/linux/namespaces": namespaces("mount", "ipc", "uts", "network")}},
 		{name: "run-user", command: words("run -d -b BUNDLE ID"), config: userNamespace()},
 		{name: "run-joined-pid", command: words("run -d -b BUNDLE ID"), config: map[string]any{"/linux/namespaces/0/path": "/proc/self/ns/pid"}},
+		// Without a cgroup only the pid file and the stage itself can tell what lives.
+		{name: "run-no-cgroup", command: words("--cgroup-manager disabled run -d -b BUNDLE ID")},
+		{name: "create-no-cgroup", command: words("--cgroup-manager disabled create -b BUNDLE ID")},
+		{name: "run-user-no-cgroup", command: words("--cgroup-manager disabled run -d -b BUNDLE ID"), config: userNamespace()},
+		{name: "run-joined-no-cgroup", command: words("--cgroup-manager disabled run -d -b BUNDLE ID"), config: map[string]any{"/linux/namespaces/0/path": "/proc/self/ns/pid"}},
 		{name: "exec", before: [][]string{words("run -d -b BUNDLE ID")}, command: words("exec ID true"), lives: true},
 		{name: "exec-user", before: [][]string{words("run -d -b BUNDLE ID")}, command: words("exec ID true"), lives: true, config: userNamespace()},
 		{name: "pause", before: [][]string{words("run -d -b BUNDLE ID")}, command: words("pause ID")},
@@ -269,7 +274,7 @@ type traced struct {
 // moments are those at which to kill: all of them, or some of each third: the
 // runtime at its own calls, the runtime at the stage's, the stage at its own.
 func (c *traced) moments() []moment {
-	most := 18
+	most := 14
 	if os.Getenv("OSTIA_GUEST") != "" {
 		most = 3 // ten times slower there
 	}

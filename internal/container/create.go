@@ -191,7 +191,9 @@ func (c *creation) launch(filter plan.Seccomp) error {
 		FDs:  plan.NoFDs(len(f.list)),
 		Wait: c.wait, NoPivot: c.o.NoPivot, NoNewKeyring: c.o.NoNewKeyring, Trace: c.trace != nil,
 	}
-	in.Ask = c.wait || filter.Program != nil && !filter.Reports || len(c.spec.Hooks.StartContainer) > 0
+	// Without a cgroup the pid file is all that a delete finds the process by:
+	// the stage waits for a word, which comes after that is written.
+	in.Ask = c.wait || c.group == nil || filter.Program != nil && !filter.Reports || len(c.spec.Hooks.StartContainer) > 0
 	sock, theirs, err := launch.Socket()
 	if err != nil {
 		return failed("socketpair", "", err)
@@ -370,6 +372,10 @@ func (c *creation) milestone(r *launch.Report) (done bool, err error) {
 	case plan.WantListener:
 		err = c.passListener(int(r.Value))
 	case plan.WantWord:
+		if endsWithin(c.stage.PidFD, 0) {
+			// Killed as it forked: the process that asks is one that nobody knows.
+			return false, errors.New("the container's first process was killed before it was ready")
+		}
 		j := judge{stage: c.stage, plan: c.plan, process: c.spec.Process, spec: c.spec}
 		err, done = j.approve(r), c.wait
 		if err == nil {

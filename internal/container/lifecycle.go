@@ -1,8 +1,10 @@
 package container
 
 import (
+	"errors"
 	"strconv"
 	"syscall"
+	"time"
 
 	"ostia/internal/spec"
 	"ostia/internal/state"
@@ -90,6 +92,11 @@ func (r *Runtime) Kill(id string, sig syscall.Signal, all bool) error {
 // left of one. Forcing one that does not exist is no error, as with runc.
 func (r *Runtime) Delete(id string, force bool) error {
 	d, s, err := r.open(id)
+	// What a killed runtime has forked holds its lock for a moment longer.
+	for wait := time.Millisecond; force && errors.Is(err, state.ErrBusy) && wait < time.Second; wait *= 2 {
+		time.Sleep(wait)
+		d, s, err = r.open(id)
+	}
 	if err != nil {
 		if force && isNotExist(err) {
 			return nil
