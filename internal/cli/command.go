@@ -25,9 +25,9 @@ var notBuilt = [...]string{"checkpoint", "restore", "update", "events", "mounts"
 
 // commandNamed finds a command. It refuses what is none with the nearest one.
 func commandNamed(name string) (*command, error) {
-	for i := range commands {
-		if commands[i].name == name {
-			return &commands[i], nil
+	for _, c := range commands {
+		if c.name == name {
+			return c, nil
 		}
 	}
 	for _, n := range notBuilt {
@@ -36,8 +36,8 @@ func commandNamed(name string) (*command, error) {
 		}
 	}
 	near := nearest(name, func(yield func(string) bool) {
-		for i := range commands {
-			if !yield(commands[i].name) {
+		for _, c := range commands {
+			if !yield(c.name) {
 				return
 			}
 		}

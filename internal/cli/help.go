@@ -22,8 +22,8 @@ func (in *invocation) answer() error {
 // overview is the help of ostia itself.
 func overview() string {
 	s := "ostia runs OCI containers.\n\nusage: ostia [flags] COMMAND [flags] [ARG...]\n\ncommands\n"
-	for i := range commands {
-		s += "  " + pad(commands[i].name, 10) + commands[i].summary + "\n"
+	for _, c := range commands {
+		s += "  " + pad(c.name, 10) + c.summary + "\n"
 	}
 	return s + "\nflags\n" + flagList(globalFlags[:]) + "\nostia COMMAND --help explains a command.\n"
 }
