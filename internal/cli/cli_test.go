@@ -31,7 +31,7 @@ func TestCommandsPage(t *testing.T) {
 // TestManPages holds docs/man to the same source, a page a command.
 func TestManPages(t *testing.T) {
 	for i := range commands {
-		c := &commands[i]
+		c := commands[i]
 		golden(t, "../../docs/man/ostia-"+c.name+".1", manual(c))
 	}
 }

@@ -13,11 +13,12 @@ type command struct {
 	run         func(*invocation) (status int, err error)
 }
 
-// commands is every command, in the order of the help.
-var commands = [...]command{
-	createCommand, startCommand, runCommand, execCommand, killCommand, deleteCommand,
-	stateCommand, listCommand, psCommand, pauseCommand, resumeCommand,
-	planCommand, specCommand, featuresCommand,
+// commands is every command, in the order of the help. Pointers, because the
+// linker lays those out; copies of the structs would be made at every start.
+var commands = [...]*command{
+	&createCommand, &startCommand, &runCommand, &execCommand, &killCommand, &deleteCommand,
+	&stateCommand, &listCommand, &psCommand, &pauseCommand, &resumeCommand,
+	&planCommand, &specCommand, &featuresCommand,
 }
 
 // notBuilt are commands of runc and crun that ostia does not have.
