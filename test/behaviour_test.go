@@ -51,12 +51,21 @@ func TestBehaviour(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
+	// A copy, because an ordinary user may not reach the checkout.
+	copied := filepath.Join(dir, "ostia")
+	program, err := os.ReadFile(runtime)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(copied, program, 0o755); err != nil {
+		t.Fatal(err)
+	}
 	testscript.Run(t, testscript.Params{
 		Files:               files,
 		WorkdirRoot:         dir,
 		RequireUniqueNames:  true,
 		RequireExplicitExec: true,
-		Setup:               func(e *testscript.Env) error { return setup(e, runtime) },
+		Setup:               func(e *testscript.Env) error { return setup(e, copied) },
 		Condition:           condition,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"bundle":   bundle,
@@ -91,7 +100,8 @@ func runtimePath(t *testing.T) string {
 // begin with $ID.
 func setup(e *testscript.Env, runtime string) error {
 	name := strings.TrimPrefix(filepath.Base(e.WorkDir), "script-")
-	id := "ostia-test-" + strconv.Itoa(os.Getpid()) + "-" + name
+	// The end keeps one script's id from being the beginning of another's.
+	id := "ostia-test-" + strconv.Itoa(os.Getpid()) + "-" + name + "_"
 	root := filepath.Join(e.WorkDir, ".state")
 	bin := filepath.Join(e.WorkDir, ".bin")
 	for _, dir := range []string{root, bin} {

@@ -78,7 +78,7 @@ func processes(workDir, id string) []int {
 		}
 		cmdline, _ := os.ReadFile(dir + "/cmdline")
 		cgroup, _ := os.ReadFile(dir + "/cgroup")
-		if !strings.Contains(string(cmdline), id) && !strings.Contains(string(cmdline), workDir) &&
+		if !strings.Contains(string(cmdline), id) && !strings.Contains(string(cmdline), workDir+"/") &&
 			!strings.Contains(string(cgroup), id) && len(mounts(strconv.Itoa(pid), workDir)) == 0 {
 			continue
 		}
@@ -103,7 +103,7 @@ func mounts(pid, workDir string) []string {
 	for line := range strings.Lines(string(info)) {
 		f := strings.Fields(line)
 		// The folder may itself be on a mount: field 4 is relative to that file system, so compare the end.
-		if len(f) > 4 && (strings.HasPrefix(f[4], workDir) || strings.Contains(f[3], filepath.Base(filepath.Dir(workDir))+"/"+filepath.Base(workDir))) {
+		if len(f) > 4 && (strings.HasPrefix(f[4], workDir+"/") || strings.Contains(f[3], filepath.Base(filepath.Dir(workDir))+"/"+filepath.Base(workDir)+"/")) {
 			found = append(found, f[4])
 		}
 	}
