@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -99,9 +100,27 @@ func (a *attempt) stderr(command string) string { return filepath.Join(a.dir, co
 func (a *attempt) judge(t *testing.T, out *output, args ...string) {
 	t.Helper()
 	status, stderr := a.execute(t, out, args...)
+	if a.c.Late {
+		a.killed(t, status, stderr, slices.Contains(args, "--detach"))
+		return
+	}
 	a.saidSo(t, status, stderr)
 	if got := out.text(t); got != a.c.Stdout {
 		t.Errorf("printed %q, want %q", got, a.c.Stdout)
+	}
+}
+
+// killed is for the late case where execve(2) itself is the verdict: the kernel
+// has begun to run the file by the time it finds it wanting, and tells by
+// SIGSEGV alone. Only create, which judges before, has words for it.
+func (a *attempt) killed(t *testing.T, status int, stderr string, detached bool) {
+	t.Helper()
+	want := 128 + int(syscall.SIGSEGV)
+	if detached {
+		want = 0
+	}
+	if status != want || stderr != "" {
+		t.Errorf("exit status %d, want %d: %s", status, want, stderr)
 	}
 }
 

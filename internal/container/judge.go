@@ -21,9 +21,12 @@ type judge struct {
 	process *spec.Process
 	spec    *spec.Spec
 	results []int32 // of the candidates, by the walk that the stage made
-	found   string  // the candidate whose head is known
-	head    []byte
-	size    int64
+	// executed says that the walk was by execve(2), whose errno may be that of
+	// an interpreter, a loader or the format.
+	executed bool
+	found    string // the candidate whose head is known
+	head     []byte
+	size     int64
 }
 
 // Probe asks the stage, unless its walk along PATH has answered already.
@@ -31,11 +34,31 @@ func (j *judge) Probe(path string) entrypoint.Probe {
 	if path == j.found {
 		return entrypoint.Probe{Head: j.head, Size: j.size}
 	}
-	for i, name := range j.plan.Candidates {
-		if name == path && j.results[i] < 0 {
-			return entrypoint.Probe{Errno: syscall.Errno(-j.results[i])}
+	refused := j.refused(path)
+	if refused != 0 && !j.executed {
+		return entrypoint.Probe{Errno: refused}
+	}
+	p := j.ask(path)
+	switch p.Errno {
+	case syscall.EIO, syscall.EPERM, syscall.ENOSYS: // a seccomp filter may forbid the question
+		if refused != 0 {
+			return entrypoint.Probe{Errno: refused}
 		}
 	}
+	return p
+}
+
+// refused is the errno that the stage's walk got for a path, 0 for none.
+func (j *judge) refused(path string) syscall.Errno {
+	for i, result := range j.results {
+		if result < 0 && j.plan.Candidates[i] == path {
+			return syscall.Errno(-result)
+		}
+	}
+	return 0
+}
+
+func (j *judge) ask(path string) entrypoint.Probe {
 	if err := j.stage.Ask(path); err != nil {
 		return entrypoint.Probe{Errno: syscall.EIO}
 	}
@@ -168,8 +191,14 @@ func (j *judge) failure(r *launch.Report) error {
 // execve failed: the kernel's errno stands even where no reason is seen.
 func (j *judge) notExecuted(e unix.Errno) error {
 	path := j.candidate()
+	j.executed = true
 	if err := j.verdict(); err != nil {
 		return err
+	}
+	for i, result := range j.results {
+		if result == -int32(e) {
+			path = j.plan.Candidates[i]
+		}
 	}
 	return j.explain(entrypoint.FromErrno(j.process.Args[0], path, e))
 }
