@@ -34,22 +34,57 @@ func TestManPages(t *testing.T) {
 		c := commands[i]
 		golden(t, "../../docs/man/ostia-"+c.name+".1", manual(c))
 	}
+	golden(t, "../../docs/man/ostia.1", overviewManual())
 }
 
 // manual is a command's manual page (man-pages(7)).
 func manual(c *command) string {
-	esc := func(s string) string {
-		return strings.NewReplacer(`\`, `\e`, "-", `\-`).Replace(s)
-	}
-	m := ".TH OSTIA\\-" + strings.ToUpper(c.name) + " 1 2026-11-24 \"ostia " + version + "\"\n.SH NAME\nostia\\-" + c.name + " \\- " + esc(c.summary) +
-		"\n.SH SYNOPSIS\n.B ostia " + c.name + "\n" + esc(c.synopsis) + "\n.SH DESCRIPTION\n" + esc(c.description) + "\n"
-	if len(c.flags) > 0 {
-		m += ".SH OPTIONS\n"
-		for i := range c.flags {
-			m += ".TP\n.B " + esc(c.flags[i].usage()) + "\n" + esc(c.flags[i].help) + "\n"
+	m := manualHead("ostia-"+c.name, c.summary)
+	for i, line := range strings.Split("ostia "+c.name+" "+c.synopsis, "\n") {
+		if i > 0 {
+			m += ".br\n"
 		}
+		m += ".B " + troff(strings.TrimSpace(line)) + "\n"
 	}
-	return m + ".SH SEE ALSO\n.BR runc (8),\n.BR crun (1)\n"
+	m += ".SH DESCRIPTION\n" + troff(c.description) + "\n"
+	if len(c.flags) > 0 {
+		m += ".SH OPTIONS\n" + manualFlags(c.flags)
+	}
+	return m + ".SH SEE ALSO\n.BR ostia (1)\n"
+}
+
+// overviewManual is the manual page of ostia itself.
+func overviewManual() string {
+	m := manualHead("ostia", "run OCI containers") + ".B ostia\n[flags] COMMAND [flags] [ARG...]\n.SH COMMANDS\n"
+	for _, c := range commands {
+		m += ".TP\n.BR ostia\\-" + c.name + " (1)\n" + troff(c.summary) + "\n"
+	}
+	return m + ".SH OPTIONS\n" + manualFlags(globalFlags[:]) +
+		".SH EXIT STATUS\n.BR run ,\n.B create\nand\n.B exec\n" + troff("end with the program's status, with 128+N when signal N ended it, with 127 when the "+
+		"entry point was not found, 126 when it cannot be invoked, 125 when ostia itself failed. The other commands end with 1 when they fail.") +
+		"\n.SH SEE ALSO\n.BR crun (1),\n.BR runc (8)\n"
+}
+
+func manualHead(name, summary string) string {
+	return ".TH " + troff(strings.ToUpper(name)) + " 1 2026-11-24 \"ostia " + version + "\"\n.SH NAME\n" + troff(name) + " \\- " + troff(summary) +
+		"\n.SH SYNOPSIS\n"
+}
+
+func manualFlags(flags []flag) string {
+	m := ""
+	for i := range flags {
+		m += ".TP\n.B " + troff(flags[i].usage()) + "\n" + troff(flags[i].help) + "\n"
+	}
+	return m
+}
+
+// troff escapes what troff would take for its own.
+func troff(s string) string {
+	s = strings.NewReplacer(`\`, `\e`, "-", `\-`, "'", `\(aq`).Replace(s)
+	if strings.HasPrefix(s, ".") {
+		s = `\&` + s
+	}
+	return s
 }
 
 func golden(t *testing.T, path, want string) {
@@ -82,10 +117,28 @@ func TestRefusals(t *testing.T) {
 		{"run --bundle", "a value is missing"},
 		{"--log-format xml state a", "--log-format xml: unknown"},
 		{"--systemd-cgroup run c", "not built yet"},
+		{"--log-format xml spec", "--log-format xml: unknown"},
+		{"--log journald:x state a", "give a file"},
+		{"--log-level loud state a", "--log-level loud: unknown"},
+		{"--cgroup-manager systemd run c", "not built yet"},
+		{"--cgroup-manager none run c", "use cgroupfs or disabled"},
+		{"--rootless perhaps run c", "use true, false or auto"},
+		{"--root / state a", "must not be /"},
+		{"run -bundel x c", "unknown flag -bundel: did you mean --bundle?"},
+		{"run --detach=perhaps c", "not a truth value"},
+		{"exec -g -1 c sh", "not a number from 0 to 4294967295"},
+		{"exec c", "no command and no --process: ostia exec [flags] CONTAINER COMMAND"},
+		{"exec -p p.json c sh", "--process and a command exclude each other"},
+		{"exec -p p.json -u 0 c", "--process and --user exclude each other"},
+		{"exec --cgroup a --cgroup b c sh", "more than one is not built yet"},
+		{"exec --no-new-privs=false c sh", "not built yet"},
+		{"zzzzzz", "unknown command zzzzzz: see ostia --help"},
 		{"--rooot /x state a", "did you mean --root?"},
 	} {
 		in, err := parseCommandLine(strings.Fields(c.line))
-		if err == nil && in.command != nil {
+		if err == nil && in.command == &execCommand {
+			_, err = exec(in)
+		} else if err == nil && in.command != nil {
 			_, err = newRuntime(in)
 		}
 		if err == nil || !strings.Contains(err.Error(), c.want) {

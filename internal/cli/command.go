@@ -1,5 +1,7 @@
 package cli
 
+import "strings"
+
 // command is one line of the table of commands.
 type command struct {
 	name        string
@@ -47,6 +49,12 @@ func commandNamed(name string) (*command, error) {
 		return nil, usageError("unknown command " + name + ": did you mean " + near + "?")
 	}
 	return nil, usageError("unknown command " + name + ": see ostia --help")
+}
+
+// usage is the first way to call the command, on one line.
+func (c *command) usage() string {
+	first, _, _ := strings.Cut(c.synopsis, "\n")
+	return strings.TrimSpace("ostia " + c.name + " " + first)
 }
 
 // usageError is a command line that cannot be carried out.

@@ -46,7 +46,7 @@ func exec(in *invocation) (int, error) {
 			return 0, usageError("exec: --process and a command exclude each other")
 		}
 	} else if len(in.args) < 2 {
-		return 0, usageError("exec: no command and no --process: ostia exec [flags] CONTAINER COMMAND [ARG...]")
+		return 0, usageError("exec: no command and no --process: " + in.command.usage())
 	}
 	if in.given("no-new-privs") && !in.is("no-new-privs") {
 		return 0, usageError("exec: --no-new-privs=false: not built yet: use --process")

@@ -4,6 +4,8 @@ import (
 	"ostia/internal/json"
 	"ostia/internal/plan"
 	"ostia/internal/spec"
+
+	"golang.org/x/sys/unix"
 )
 
 var featuresCommand = command{
@@ -15,7 +17,9 @@ var featuresCommand = command{
 	run: features,
 }
 
-func features(in *invocation) (int, error) {
+func features(*invocation) (int, error) { return 0, print(featuresText()) }
+
+func featuresText() string {
 	e := json.NewEncoder("    ")
 	e.Object(func() {
 		e.Key("ociVersionMin").String("1.0.0")
@@ -28,9 +32,12 @@ func features(in *invocation) (int, error) {
 			if commit != "" {
 				e.Key("org.ostia.commit").String(commit)
 			}
+			e.Key("org.opencontainers.runc.checkpoint.enabled").String("false")
 		})
+		// No annotation of a configuration changes what ostia does.
+		e.Key("potentiallyUnsafeConfigAnnotations").Strings(nil)
 	})
-	return 0, print(string(e.Bytes()) + "\n")
+	return string(e.Bytes()) + "\n"
 }
 
 func linuxFeatures(e *json.Encoder) {
@@ -53,13 +60,22 @@ func linuxFeatures(e *json.Encoder) {
 			"SCMP_ACT_KILL_THREAD", "SCMP_ACT_LOG", "SCMP_ACT_NOTIFY", "SCMP_ACT_TRACE", "SCMP_ACT_TRAP"})
 		e.Key("operators").Strings([]string{"SCMP_CMP_EQ", "SCMP_CMP_GE", "SCMP_CMP_GT", "SCMP_CMP_LE", "SCMP_CMP_LT",
 			"SCMP_CMP_MASKED_EQ", "SCMP_CMP_NE"})
-		e.Key("archs").Strings([]string{"SCMP_ARCH_AARCH64", "SCMP_ARCH_ARM", "SCMP_ARCH_LOONGARCH64", "SCMP_ARCH_MIPS",
-			"SCMP_ARCH_MIPS64", "SCMP_ARCH_MIPSEL", "SCMP_ARCH_MIPSEL64", "SCMP_ARCH_PPC", "SCMP_ARCH_PPC64", "SCMP_ARCH_PPC64LE",
-			"SCMP_ARCH_RISCV64", "SCMP_ARCH_S390X", "SCMP_ARCH_X32", "SCMP_ARCH_X86", "SCMP_ARCH_X86_64"})
-		flags := []string{"SECCOMP_FILTER_FLAG_TSYNC", "SECCOMP_FILTER_FLAG_SPEC_ALLOW", "SECCOMP_FILTER_FLAG_LOG",
-			"SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"}
-		e.Key("knownFlags").Strings(flags)
-		e.Key("supportedFlags").Strings(flags)
+		e.Key("archs").Strings([]string{"SCMP_ARCH_AARCH64", "SCMP_ARCH_ARM", "SCMP_ARCH_LOONGARCH64", "SCMP_ARCH_M68K", "SCMP_ARCH_MIPS",
+			"SCMP_ARCH_MIPS64", "SCMP_ARCH_MIPS64N32", "SCMP_ARCH_MIPSEL", "SCMP_ARCH_MIPSEL64", "SCMP_ARCH_MIPSEL64N32", "SCMP_ARCH_PARISC",
+			"SCMP_ARCH_PARISC64", "SCMP_ARCH_PPC", "SCMP_ARCH_PPC64", "SCMP_ARCH_PPC64LE", "SCMP_ARCH_RISCV64", "SCMP_ARCH_S390",
+			"SCMP_ARCH_S390X", "SCMP_ARCH_SH", "SCMP_ARCH_SHEB", "SCMP_ARCH_X32", "SCMP_ARCH_X86", "SCMP_ARCH_X86_64"})
+		e.Key("knownFlags").Array(func() {
+			for _, f := range seccompFlags {
+				e.String(f.name)
+			}
+		})
+		e.Key("supportedFlags").Array(func() {
+			for _, f := range seccompFlags {
+				if kernelHas(f.flag) {
+					e.String(f.name)
+				}
+			}
+		})
 	})
 	for _, f := range [...]struct {
 		name    string
@@ -70,4 +86,25 @@ func linuxFeatures(e *json.Encoder) {
 	e.Key("mountExtensions").Object(func() {
 		e.Key("idmap").Object(func() { e.Key("enabled").Bool(true) })
 	})
+}
+
+// seccompFlags are the flags that linux.seccomp.flags may hold.
+var seccompFlags = [...]struct {
+	name string
+	flag uintptr
+}{
+	{"SECCOMP_FILTER_FLAG_TSYNC", unix.SECCOMP_FILTER_FLAG_TSYNC},
+	{"SECCOMP_FILTER_FLAG_SPEC_ALLOW", unix.SECCOMP_FILTER_FLAG_SPEC_ALLOW},
+	{"SECCOMP_FILTER_FLAG_LOG", unix.SECCOMP_FILTER_FLAG_LOG},
+	{"SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV", unix.SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV},
+}
+
+// kernelHas asks with a filter that cannot be read: a kernel that knows the
+// flag says EFAULT, another EINVAL (seccomp(2)).
+func kernelHas(flag uintptr) bool {
+	if flag == unix.SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV {
+		flag |= unix.SECCOMP_FILTER_FLAG_NEW_LISTENER // Linux 5.19 takes it only with this one
+	}
+	_, _, errno := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, flag, 0)
+	return errno == unix.EFAULT
 }

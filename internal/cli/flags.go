@@ -112,11 +112,11 @@ func parseCommandLine(args []string) (*invocation, error) {
 	case in.is("help"):
 		in.args, in.command = []string{c.name}, nil
 	case len(in.args) < c.min:
-		return in, usageError(c.name + ": too few arguments: ostia " + c.name + " " + c.synopsis)
+		return in, usageError(c.name + ": too few arguments: " + c.usage())
 	case c.max >= 0 && len(in.args) > c.max:
-		return in, usageError(c.name + ": too many arguments: ostia " + c.name + " " + c.synopsis)
+		return in, usageError(c.name + ": too many arguments: " + c.usage())
 	}
-	return in, nil
+	return in, in.checkLog()
 }
 
 // parse adds the flags in args to the settings and returns the rest.

@@ -52,9 +52,6 @@ func newRuntime(in *invocation) (*container.Runtime, error) {
 			r.Rootless = "true"
 		}
 	}
-	if err := in.checkLog(); err != nil {
-		return nil, err
-	}
 	root, err := stateRoot(in)
 	r.Root = root
 	return r, err
