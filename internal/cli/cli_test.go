@@ -165,6 +165,18 @@ func TestFlags(t *testing.T) {
 	if err != nil || strings.Join(in.args, " ") != "c ls -l --bundle" {
 		t.Errorf("exec takes flags of the program for its own: %v %v", in.args, err)
 	}
+	for line, want := range map[string]string{
+		"exec c -- ls -- -l": "c ls -- -l", "exec -- c -x": "c -x", "delete -f -- c": "c", "delete c --force": "c", "kill -a c 9": "c 9",
+	} {
+		in, err := parseCommandLine(strings.Fields(line))
+		if err != nil || strings.Join(in.args, " ") != want {
+			t.Errorf("ostia %s: arguments %v, %v; want %s", line, in.args, err, want)
+		}
+	}
+	in, err = parseCommandLine(strings.Fields("exec -tdeA=1 --env B=2 -g7 -g 8 --tty=no c sh"))
+	if err != nil || in.is("tty") || !in.is("detach") || strings.Join(in.texts("env"), " ") != "A=1 B=2" || len(in.ids("additional-gids")) != 2 {
+		t.Errorf("%+v, %v", in, err)
+	}
 }
 
 // TestExitStatus: 126 and 127 are verdicts on the entry point, 125 is ostia's

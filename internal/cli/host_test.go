@@ -114,6 +114,10 @@ func TestReport(t *testing.T) {
 	if status != 125 || entry.Level != "error" || entry.Msg+"\n" != said || !strings.Contains(said, "/nonexistent") {
 		t.Errorf("status %d, log %s, standard error %q", status, text, said)
 	}
+	stderr("--log " + log + " state --bogus c") // a second entry follows the first
+	if both, _ := os.ReadFile(log); !strings.HasPrefix(string(both), string(text)+"time=\"") {
+		t.Errorf("log %q", both)
+	}
 	said, status = stderr("--root " + t.TempDir() + " state c")
 	if status != 1 || !strings.HasPrefix(said, "ostia: ") || !strings.Contains(said, "does not exist") {
 		t.Errorf("status %d, standard error %q", status, said)
