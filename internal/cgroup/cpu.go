@@ -82,9 +82,6 @@ func weight(shares uint64) uint64 {
 	return uint64(math.Ceil(math.Pow(10, (l*l+125*l)/612-7.0/34)))
 }
 
-// The kernel's default of cpu.max and cpu.cfs_period_us, in microseconds.
-const defaultPeriod = 100000
-
 // setQuotaV2 writes cpu.max and cpu.max.burst. A burst above the present quota
 // is refused by the kernel: then it is written again after the quota.
 func (t *tree) setQuotaV2(c *spec.CPU) error {
@@ -97,13 +94,13 @@ func (t *tree) setQuotaV2(c *spec.CPU) error {
 		return err
 	}
 	if quota != 0 || period != 0 {
-		if period == 0 {
-			period = defaultPeriod
-		}
+		value := numberOrMax(quota)
 		if quota == 0 {
-			quota = -1
+			value = t.quotaV2()
 		}
-		value := numberOrMax(quota) + " " + strconv.FormatUint(period, 10)
+		if period != 0 { // without one the kernel keeps what it has
+			value += " " + strconv.FormatUint(period, 10)
+		}
 		if err := t.set(quotaPointer(c), "cpu", "cpu.max", value); err != nil {
 			return err
 		}
@@ -112,6 +109,15 @@ func (t *tree) setQuotaV2(c *spec.CPU) error {
 		_, err = t.setBurst(c, "cpu.max.burst", false)
 	}
 	return err
+}
+
+// quotaV2 is the present quota.
+func (t *tree) quotaV2() string {
+	text, err := t.leaves[0].read("cpu.max")
+	if quota, _, ok := strings.Cut(text, " "); err == nil && ok {
+		return quota
+	}
+	return "max"
 }
 
 // setQuotaV1 writes period, burst and quota. The kernel checks each against

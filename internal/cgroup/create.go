@@ -42,28 +42,11 @@ func (g *Group) Create(r *spec.Resources) (err error) {
 	return t.filterDevices(r.Devices)
 }
 
-// Update applies resources to a cgroup that exists. Without device rules its
-// devices stay as they are.
-func (g *Group) Update(r *spec.Resources) error {
-	t := tree{group: g}
-	defer t.close()
-	for i := range g.Dirs {
-		f, err := g.Dirs[i].open()
-		if err != nil {
-			return err
-		}
-		t.leaves = append(t.leaves, leaf{folder: f, top: folder{fd: -1}, used: true})
-	}
-	if err := t.apply(r); err != nil || len(r.Devices) == 0 {
-		return err
-	}
-	return t.filterDevices(r.Devices)
-}
-
 // tree is a Group with its directories open.
 type tree struct {
-	group  *Group
-	leaves []leaf // as group.Dirs
+	group   *Group
+	leaves  []leaf    // as group.Dirs
+	journal *[]change // what an Update has written, to take it back
 }
 
 // leaf is the container's directory in one hierarchy.
@@ -263,6 +246,9 @@ func (t *tree) setOr(pointer, controller, file, value string, except ...unix.Err
 	f, err := t.controller(controller)
 	if err != nil {
 		return 0, &spec.Error{Pointer: pointer, Err: err}
+	}
+	if t.journal != nil {
+		t.remember(f, file, value)
 	}
 	if err = f.write(file, value); err == nil {
 		return 0, nil

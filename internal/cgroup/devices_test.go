@@ -96,15 +96,15 @@ func TestDevices(t *testing.T) {
 				t.Fatal(err)
 			}
 			check(t, g, c.want)
-			// The same by an update of a cgroup that had other rules.
-			g = resolve(t, "updated")
+			// The same in a cgroup that had other rules.
+			g = resolve(t, "reused")
 			if err := g.Create(&spec.Resources{Devices: []spec.DeviceRule{rule(true, "c 4 *", r), rule(true, kmsg, m)}}); err != nil {
 				t.Fatal(err)
 			}
 			if len(c.rules) == 0 {
 				return
 			}
-			if err := g.Update(&spec.Resources{Devices: c.rules}); err != nil {
+			if err := g.Create(&spec.Resources{Devices: c.rules}); err != nil {
 				t.Fatal(err)
 			}
 			check(t, g, c.want)
@@ -138,13 +138,13 @@ func TestNoDeviceNumber(t *testing.T) {
 	}
 }
 
-func TestUpdateReplacesTheProgram(t *testing.T) {
+func TestReuseReplacesTheProgram(t *testing.T) {
 	if !isV2(t) {
 		t.Skip("version 2")
 	}
 	g := create(t, "", nil)
 	for range 3 {
-		if err := g.Update(&spec.Resources{Devices: []spec.DeviceRule{rule(true, kmsg, r)}}); err != nil {
+		if err := g.Create(&spec.Resources{Devices: []spec.DeviceRule{rule(true, kmsg, r)}}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -3,6 +3,7 @@ package cgroup
 import (
 	"errors"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -10,6 +11,8 @@ import (
 )
 
 func of[T any](v T) *T { return &v }
+
+func keep() error { return nil }
 
 // value is a file of the cgroup of a controller.
 func value(t *testing.T, g *Group, controller, file string) string {
@@ -105,7 +108,7 @@ func TestLimits(t *testing.T) {
 					t.Errorf("%s is %s, want %s", f.name, got, f.value)
 				}
 			}
-			if err := g.Update(&c.resources); err != nil {
+			if err := g.Update(&c.resources, keep); err != nil {
 				t.Errorf("again: %v", err)
 			}
 		})
@@ -164,7 +167,7 @@ func TestMemoryUpdate(t *testing.T) {
 		if mb < 0 {
 			m = &spec.Memory{Limit: of(mb)}
 		}
-		if err := g.Update(&spec.Resources{Memory: m}); err != nil {
+		if err := g.Update(&spec.Resources{Memory: m}, keep); err != nil {
 			if strings.Contains(err.Error(), "swap") && strings.Contains(err.Error(), "no such file") {
 				t.Skip(err)
 			}
@@ -172,9 +175,80 @@ func TestMemoryUpdate(t *testing.T) {
 		}
 	}
 	cmd := start(t, g, "ready", "sleep")
-	err := g.Update(&spec.Resources{Memory: &spec.Memory{Limit: of(int64(4096)), CheckBeforeUpdate: of(true)}})
+	err := g.Update(&spec.Resources{Memory: &spec.Memory{Limit: of(int64(4096)), CheckBeforeUpdate: of(true)}}, keep)
 	if !isRefused(err) {
 		t.Errorf("a limit below the usage was accepted: %v", err)
 	}
 	cmd.Process.Kill()
+}
+
+// TestUpdateTakesBack states that an update which is refused halfway, or whose
+// commit fails, changes nothing.
+func TestUpdateTakesBack(t *testing.T) {
+	g := resolve(t, "box")
+	if !has(g, "memory") || !has(g, "cpu") || !has(g, "pids") {
+		t.Skip("no memory, cpu or pids controller")
+	}
+	err := g.Create(&spec.Resources{
+		Memory: &spec.Memory{Limit: of(int64(64 << 20))}, Pids: &spec.Pids{Limit: of(int64(42))},
+		CPU: &spec.CPU{Quota: of(int64(50000)), Period: of(uint64(100000)), Shares: of(uint64(2048))},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := map[string]string{"memory.limit_in_bytes": "memory", "memory.soft_limit_in_bytes": "memory", "pids.max": "pids",
+		"cpu.cfs_quota_us": "cpu", "cpu.cfs_period_us": "cpu", "cpu.shares": "cpu", "memory.oom_control": "memory"}
+	if g.V2 {
+		files = map[string]string{"memory.max": "memory", "memory.low": "memory", "pids.max": "pids", "cpu.max": "cpu", "cpu.weight": "cpu"}
+	}
+	read := func() string {
+		all := ""
+		for file, controller := range files {
+			all += file + "=" + value(t, g, controller, file) + "\n"
+		}
+		return all
+	}
+	lines := func(s string) []string { l := strings.Split(s, "\n"); slices.Sort(l); return l }
+	before := read()
+	change := &spec.Resources{
+		Memory: &spec.Memory{Limit: of(int64(128 << 20)), Reservation: of(int64(32 << 20))}, Pids: &spec.Pids{Limit: of(int64(7))},
+		CPU: &spec.CPU{Quota: of(int64(70000)), Period: of(uint64(200000)), Shares: of(uint64(512))},
+	}
+	if !g.V2 {
+		change.Memory.DisableOOMKiller = of(true)
+	}
+	full := errors.New("disk full")
+	if err := g.Update(change, func() error { return full }); err != full {
+		t.Errorf("update: %v", err)
+	}
+	if after := read(); !slices.Equal(lines(after), lines(before)) {
+		t.Errorf("after a failed commit:\n%swas:\n%s", after, before)
+	}
+	change.CPU.Quota = of(int64(1)) // the kernel's least is 1000
+	if err := g.Update(change, keep); !isRefused(err) {
+		t.Errorf("a quota of 1: %v", err)
+	}
+	if after := read(); !slices.Equal(lines(after), lines(before)) {
+		t.Errorf("after a refusal:\n%swas:\n%s", after, before)
+	}
+}
+
+// TestBefore holds the undoing of files with a line for each device.
+func TestBefore(t *testing.T) {
+	for _, c := range []struct{ file, value, text, want string }{
+		{"io.max", "8:16 rbps=1", "8:0 rbps=5 wbps=max riops=max wiops=max\n8:16 rbps=7 wbps=max riops=max wiops=max\n", "8:16 rbps=7 wbps=max riops=max wiops=max"},
+		{"io.max", "8:1 rbps=1", "8:16 rbps=7 wbps=max riops=max wiops=max\n", "8:1 rbps=max wbps=max riops=max wiops=max"},
+		{"io.weight", "200", "default 100\n8:0 300\n", "default 100"},
+		{"io.weight", "8:0 200", "default 100\n8:0 300\n", "8:0 300"},
+		{"io.weight", "8:16 200", "default 100\n8:0 300\n", "8:16 default"},
+		{"blkio.throttle.read_bps_device", "8:0 5", "", "8:0 0"},
+		{"cpu.max", "max 100000", "5000 20000\n", "5000 20000"},
+		{"rdma.max", "mlx5 hca_handle=1", "mlx4 hca_handle=2 hca_object=max\n", "mlx5 hca_handle=max hca_object=max"},
+		{"net_prio.ifpriomap", "eth0 5", "lo 0\neth0 3\n", "eth0 3"},
+		{"memory.oom_control", "1", "oom_kill_disable 0\nunder_oom 0\noom_kill 0\n", "0"},
+	} {
+		if got := before(c.file, c.value, c.text); got != c.want {
+			t.Errorf("%s, %q: %q, want %q", c.file, c.value, got, c.want)
+		}
+	}
 }

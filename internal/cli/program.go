@@ -54,7 +54,7 @@ func outputOf(name string, args []string, input string) (string, error) {
 	if err != nil {
 		return "", &failure{path, err}
 	}
-	output := readAll(pipe[0])
+	output, readErr := readAll(pipe[0])
 	var status unix.WaitStatus
 	for {
 		if _, err = unix.Wait4(pid, &status, 0, nil); err != unix.EINTR {
@@ -63,6 +63,9 @@ func outputOf(name string, args []string, input string) (string, error) {
 	}
 	if err != nil {
 		return "", &failure{name + ": wait", err}
+	}
+	if readErr != nil {
+		return "", &failure{name + ": read", readErr}
 	}
 	if code := status.ExitStatus(); code != 0 { // -1 when a signal ended it
 		return output, &programError{name, code, output}
@@ -89,7 +92,7 @@ func lookPath(name string) (string, error) {
 	return "", &failure{name + ": not installed", errNotOnPath}
 }
 
-func readAll(fd int) string {
+func readAll(fd int) (string, error) {
 	var all []byte
 	var chunk [8192]byte
 	for {
@@ -97,8 +100,8 @@ func readAll(fd int) string {
 		if err == unix.EINTR {
 			continue
 		}
-		if n <= 0 {
-			return string(all)
+		if err != nil || n == 0 {
+			return string(all), err
 		}
 		all = append(all, chunk[:n]...)
 	}

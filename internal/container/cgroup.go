@@ -39,7 +39,7 @@ func (r *Runtime) createCgroup(c *creation) error {
 	if errors.Is(err, cgroup.ErrNotPermitted) && r.mayGoWithout() && (l.CgroupsPath == "" || l.Resources == nil) {
 		c.group = nil
 		c.state.Cgroup = nil
-		return failed("state", c.dir.Path(), c.dir.Rewrite(c.state))
+		return failed("state", c.dir.Path(), c.dir.Rewrite(c.state, c.config))
 	}
 	return err
 }

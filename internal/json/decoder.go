@@ -291,6 +291,17 @@ func (d *Decoder) Skip() {
 	}
 }
 
+// Raw reads any value, checks that it is JSON and returns its text.
+func (d *Decoder) Raw() string {
+	d.peek()
+	start := d.at
+	d.Skip()
+	if d.err != nil {
+		return ""
+	}
+	return d.text[start:d.at]
+}
+
 // Bool reads true or false.
 func (d *Decoder) Bool() bool {
 	switch d.peek() {

@@ -91,6 +91,9 @@ func (e *Encoder) Int(n int64) { e.next(); e.b = strconv.AppendInt(e.b, n, 10) }
 // Uint writes a number.
 func (e *Encoder) Uint(n uint64) { e.next(); e.b = strconv.AppendUint(e.b, n, 10) }
 
+// Raw writes a value that is JSON text already.
+func (e *Encoder) Raw(text string) { e.next(); e.b = append(e.b, text...) }
+
 // Bool writes true or false.
 func (e *Encoder) Bool(v bool) { e.next(); e.b = strconv.AppendBool(e.b, v) }
 

@@ -171,13 +171,8 @@ func (d *Dir) Write(s *State, config string) error {
 	return d.create(stateFile, append(append(b, '\n'), config...))
 }
 
-// Rewrite replaces the state and keeps the configuration.
-func (d *Dir) Rewrite(s *State) error {
-	text, err := d.read(stateFile)
-	if err != nil {
-		return err
-	}
-	_, config, _ := strings.Cut(text, "\n")
+// Rewrite replaces the state and the configuration.
+func (d *Dir) Rewrite(s *State, config string) error {
 	const next = stateFile + ".new"
 	if err := d.create(next, append(append(s.encode(), '\n'), config...)); err != nil {
 		_ = unix.Unlinkat(d.fd, next, 0)

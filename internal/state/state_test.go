@@ -83,7 +83,7 @@ func TestWriteThenRead(t *testing.T) {
 	}
 	check()
 	want.Cgroup = nil
-	if err := d.Rewrite(want); err != nil {
+	if err := d.Rewrite(want, want.Config); err != nil {
 		t.Fatal(err)
 	}
 	check()
@@ -177,7 +177,7 @@ func TestRewriteIsAtomic(t *testing.T) {
 		})
 	}
 	for i := range 500 {
-		if err := d.Rewrite(&states[i%2]); err != nil {
+		if err := d.Rewrite(&states[i%2], states[i%2].Config); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -1,0 +1,61 @@
+package container
+
+import (
+	"ostia/internal/spec"
+)
+
+// Update changes the limits of a container that has not ended: resources is
+// the text of a linux.resources object, of which a member that is absent
+// changes nothing. The configuration that is kept of the container changes
+// with them. An update that fails leaves everything as it was.
+func (r *Runtime) Update(id, resources string) error {
+	update, err := spec.DecodeResources(resources)
+	if err != nil {
+		return failed("update", id, err)
+	}
+	update.Devices = nil
+	d, s, err := r.open(id)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	if st := r.status(d, s); st == Stopped || st == Creating {
+		return failed("update", id, &statusError{ErrNotRunning, st})
+	}
+	if s.Cgroup == nil {
+		return failed("update", id, errNoCgroup)
+	}
+	config, err := updatedConfig(s.Config, resources, update)
+	if err != nil {
+		return failed("update", id, err)
+	}
+	return s.Cgroup.Update(update, func() error {
+		return failed("state", d.Path(), d.Rewrite(s, config))
+	})
+}
+
+// updatedConfig is the configuration with the update in it. It also completes
+// the update: memory.swap counts memory and swap together, so that each of the
+// two limits has a meaning with the other only.
+func updatedConfig(config, resources string, update *spec.Resources) (string, error) {
+	m := update.Memory
+	if m != nil && m.Limit != nil && *m.Limit == -1 && m.Swap == nil {
+		// A memory limit that is lifted lifts that of both.
+		var err error
+		if config, err = spec.MergeResources(config, `{"memory":{"swap":0}}`); err != nil {
+			return "", err
+		}
+	}
+	config, err := spec.MergeResources(config, resources)
+	if err != nil {
+		return "", err
+	}
+	merged, err := spec.Decode(config)
+	if err != nil {
+		return "", err
+	}
+	if m != nil && (m.Limit != nil || m.Swap != nil) {
+		m.Limit, m.Swap = merged.Linux.Resources.Memory.Limit, merged.Linux.Resources.Memory.Swap
+	}
+	return config, nil
+}
