@@ -6,9 +6,11 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -19,15 +21,21 @@ var bootModules = []string{"virtio_pci", "virtio_console", "virtiofs", "overlay"
 //go:embed init
 var initScript []byte
 
+// systemdScript is the part of init for a guest with systemd.
+//
+//go:embed systemd
+var systemdScript []byte
+
 // boot is what a guest starts from.
 type boot struct {
 	kernel  string // uncompressed ELF: QEMU then needs no decompression at 1/20 of native speed
 	initrd  string
 	modules string // folder to appear as /lib/modules
+	systemd string // archive of Debian's systemd
 }
 
 // prepareBoot unpacks the kernel and packs the initrd, once per kernel and
-// init script.
+// scripts: two clones with different ones may share a cache.
 func prepareBoot(cache string) (boot, error) {
 	tree := filepath.Join(cache, "linux-image-cloud-amd64")
 	images, _ := filepath.Glob(filepath.Join(tree, "boot", "vmlinuz-*"))
@@ -37,21 +45,15 @@ func prepareBoot(cache string) (boot, error) {
 	version := strings.TrimPrefix(filepath.Base(images[0]), "vmlinuz-")
 	b := boot{
 		kernel:  filepath.Join(tree, "vmlinux"),
-		initrd:  filepath.Join(tree, "initrd"),
+		initrd:  filepath.Join(tree, fmt.Sprintf("initrd-%08x", crc32.ChecksumIEEE(slices.Concat(initScript, systemdScript)))),
 		modules: filepath.Join(tree, "lib", "modules"),
+		systemd: filepath.Join(cache, "systemd", "tree.tar"),
 	}
 	if err := once(b.kernel, func() ([]byte, error) { return unpackKernel(images[0]) }); err != nil {
 		return b, err
 	}
-	// The init script is part of this program: a newer program packs anew.
-	stamp := b.initrd + ".init"
-	if old, _ := os.ReadFile(stamp); !bytes.Equal(old, initScript) {
-		os.Remove(b.initrd)
-	}
-	if err := once(b.initrd, func() ([]byte, error) { return packInitrd(cache, tree, version) }); err != nil {
-		return b, err
-	}
-	return b, os.WriteFile(stamp, initScript, 0o644)
+	err := once(b.initrd, func() ([]byte, error) { return packInitrd(cache, tree, version) })
+	return b, err
 }
 
 // once makes a file whole or not at all, unless it is there.
@@ -126,6 +128,7 @@ func packInitrd(cache, tree, version string) ([]byte, error) {
 	}
 	a.add("bin/sh", 0o120777, []byte("busybox"))
 	a.add("init", 0o100755, initScript)
+	a.add("systemd", 0o100644, systemdScript)
 	var list strings.Builder
 	seen := map[string]bool{}
 	for _, name := range bootModules {

@@ -24,6 +24,7 @@ type machine struct {
 	cpus    int
 	limit   time.Duration
 	verbose bool
+	systemd bool // systemd is PID 1 and the command a service
 }
 
 // run boots a guest, executes argv in it in this working directory with this
@@ -149,6 +150,10 @@ func shareRoot(dir string) (end func(), err error) {
 func (m machine) arguments(b boot, dir string) []string {
 	path := func(name string) string { return filepath.Join(dir, name) }
 	mem := strconv.Itoa(m.memory) + "M"
+	var init string
+	if m.systemd {
+		init = " guest_systemd=" + b.systemd + " systemd.unit=guest.service"
+	}
 	return []string{
 		"-machine", "q35,sata=off,smbus=off,i8042=off,vmport=off,memory-backend=ram",
 		"-accel", "tcg,thread=multi", "-cpu", "max", "-smp", strconv.Itoa(m.cpus), "-m", mem,
@@ -164,6 +169,6 @@ func (m machine) arguments(b boot, dir string) []string {
 		"-chardev", "file,id=status,path=" + path("status"), "-device", "virtserialport,chardev=status,name=status",
 		"-kernel", b.kernel, "-initrd", b.initrd,
 		"-append", "console=ttyS0 quiet loglevel=4 reboot=t panic=-1 mitigations=off no_timer_check" +
-			" guest_dir=" + dir + " guest_modules=" + b.modules,
+			" guest_dir=" + dir + " guest_modules=" + b.modules + init,
 	}
 }
