@@ -26,6 +26,24 @@ func (g *Group) Processes() ([]int, error) {
 	return f.processes(nil)
 }
 
+// Vacant is ErrNotEmpty for a cgroup that exists and has processes.
+func (g *Group) Vacant() error {
+	d := &g.Dirs[g.whole()]
+	if unix.Access(d.Path, unix.F_OK) != nil {
+		return nil
+	}
+	f, err := d.open()
+	if err != nil {
+		return nil // it is gone again, or Create says why
+	}
+	defer f.close()
+	pids, err := f.processes(nil)
+	if err == nil && len(pids) > 0 {
+		err = &Error{"use", f.path, ErrNotEmpty}
+	}
+	return err
+}
+
 // whole is the index of the hierarchy that knows every process of the
 // container. On version 1 it is the one that can freeze them, so that the
 // frozen and the counted are the same.

@@ -25,7 +25,9 @@ func (r *Runtime) resolveCgroup(path, id string) (*cgroup.Group, error) {
 		}
 		return nil, failed("cgroup", path, err)
 	}
-	return g, nil
+	// Before the state names the cgroup as the container's, to be killed and
+	// removed with it.
+	return g, g.Vacant()
 }
 
 // createCgroup makes the container's cgroup with its limits. An ordinary user
@@ -36,8 +38,9 @@ func (r *Runtime) createCgroup(c *creation) error {
 	if err == nil {
 		return nil
 	}
+	// What Create made it has removed: what is there is somebody else's.
+	c.group = nil
 	if errors.Is(err, cgroup.ErrNotPermitted) && r.mayGoWithout() && (l.CgroupsPath == "" || l.Resources == nil) {
-		c.group = nil
 		c.state.Cgroup = nil
 		return failed("state", c.dir.Path(), c.dir.Rewrite(c.state, c.config))
 	}
