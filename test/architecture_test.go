@@ -16,7 +16,7 @@ var arrows = map[string][]string{
 	"entrypoint":         {"internal/linux"},
 	"internal/cgroup":    {"internal/linux", "internal/spec"},
 	"internal/cli":       {"entrypoint", "internal/cgroup", "internal/container", "internal/json", "internal/linux", "internal/plan", "internal/seccomp", "internal/spec"},
-	"internal/container": {"entrypoint", "internal/cgroup", "internal/launch", "internal/linux", "internal/plan", "internal/seccomp", "internal/spec", "internal/state"},
+	"internal/container": {"entrypoint", "internal/cgroup", "internal/json", "internal/launch", "internal/linux", "internal/plan", "internal/seccomp", "internal/spec", "internal/state"},
 	"internal/json":      {},
 	"internal/launch":    {"internal/plan"},
 	"internal/linux":     {},

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"strconv"
 
+	"ostia/internal/json"
 	"ostia/internal/plan"
 
 	"golang.org/x/sys/unix"
@@ -102,7 +103,7 @@ func (t *trace) ops(b []byte, p *plan.Plan) []byte {
 func (t *trace) event(b []byte, name string, tid int, from, to int64) []byte {
 	b = append(b, ",\n"...)
 	b = append(b, `{"name":`...)
-	b = strconv.AppendQuoteToASCII(b, name)
+	b = json.AppendString(b, name)
 	b = append(b, `,"ph":"X","pid":1,"tid":`...)
 	b = strconv.AppendInt(b, int64(tid), 10)
 	b = append(b, `,"ts":`...)
