@@ -40,13 +40,21 @@ func list(in *invocation) (int, error) {
 			return 0, &failure{"list: --root " + r.Root, err}
 		}
 	}
-	all, err := r.List()
-	if err != nil {
+	all, unread := r.List()
+	if all == nil {
+		return 0, unread
+	}
+	if err := print(listed(in, all, asJSON)); err != nil {
 		return 0, err
 	}
+	return 0, unread
+}
+
+// listed is the containers in the form that the flags ask for.
+func listed(in *invocation, all []container.Info, asJSON bool) string {
 	switch {
 	case in.is("quiet"):
-		return 0, print(idLines(all))
+		return idLines(all)
 	case asJSON:
 		e := json.NewEncoder("")
 		e.Array(func() {
@@ -54,14 +62,14 @@ func list(in *invocation) (int, error) {
 				writeInfo(e, &all[i])
 			}
 		})
-		return 0, print(string(e.Bytes()) + "\n")
+		return string(e.Bytes()) + "\n"
 	}
 	rows := [][]string{{"ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER"}}
 	for i := range all {
 		c := &all[i]
 		rows = append(rows, []string{c.ID, strconv.Itoa(c.Pid), c.Status, c.Bundle, c.Created, c.Owner})
 	}
-	return 0, print(table(rows))
+	return table(rows)
 }
 
 // wantsJSON reads --format of list and ps.

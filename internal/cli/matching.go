@@ -16,39 +16,23 @@ var regexFlag = flag{name: "regex", short: 'r', kind: boolean, help: "CONTAINER 
 // grep -E is that, and costs nothing where it is not used: linking regexp
 // would cost every start of ostia 60 to 80 µs.
 func eachMatching(r *container.Runtime, expression string, do func(id string) error) error {
-	all, err := r.List()
-	if err != nil {
-		return err
-	}
+	all, unread := r.List()
 	matching, err := outputOf("grep", []string{"-E", "-e", expression}, idLines(all))
 	var failed *programError
 	if errors.As(err, &failed) && failed.status == 1 {
-		return nil // grep found nothing
+		return unread // grep found nothing
 	}
 	if err != nil {
 		return err
 	}
-	var errs manyErrors
+	var errs []error
+	if unread != nil {
+		errs = append(errs, unread)
+	}
 	for id := range strings.Lines(matching) {
 		if err := do(strings.TrimSuffix(id, "\n")); err != nil {
 			errs = append(errs, err)
 		}
 	}
-	if len(errs) == 0 {
-		return nil
-	}
-	return errs
+	return container.Join(errs)
 }
-
-// manyErrors are the failures of several containers, on one line.
-type manyErrors []error
-
-func (e manyErrors) Error() string {
-	s := e[0].Error()
-	for _, err := range e[1:] {
-		s += "; " + err.Error()
-	}
-	return s
-}
-
-func (e manyErrors) Unwrap() []error { return e }

@@ -31,6 +31,36 @@ func failed(op, subject string, err error) error {
 	return &Error{Op: op, Subject: subject, Err: err}
 }
 
+// advised is a reason with the way out of it.
+type advised struct {
+	err    error
+	advice string
+}
+
+func (e *advised) Error() string { return e.err.Error() + ": " + e.advice }
+func (e *advised) Unwrap() error { return e.err }
+
+// Join is the error of an operation on several containers, each on the same
+// line, which errors.Join would break; nil for none.
+func Join(errs []error) error {
+	if len(errs) == 0 {
+		return nil
+	}
+	return severalErrors(errs)
+}
+
+type severalErrors []error
+
+func (e severalErrors) Error() string {
+	s := e[0].Error()
+	for _, err := range e[1:] {
+		s += "; " + err.Error()
+	}
+	return s
+}
+
+func (e severalErrors) Unwrap() []error { return e }
+
 // The errors that callers tell apart. containerd and dockerd match the texts
 // "container not running" and "does not exist".
 var (

@@ -8,6 +8,8 @@ import (
 
 	"ostia/internal/spec"
 	"ostia/internal/state"
+
+	"golang.org/x/sys/unix"
 )
 
 // The status of a container (runtime.md#state, and paused as runc has it).
@@ -32,13 +34,15 @@ func (r *Runtime) status(d *state.Dir, s *state.State) string {
 		return Creating
 	case !alive:
 		return Stopped
-	case created:
-		return Created
 	}
+	// Before created: exec would wait in the freezer, and resume refuse.
 	if g := s.Cgroup; g != nil {
 		if frozen, err := g.Frozen(); err == nil && frozen {
 			return Paused
 		}
+	}
+	if created {
+		return Created
 	}
 	return Running
 }
@@ -65,7 +69,8 @@ func (r *Runtime) info(d *state.Dir, s *state.State) Info {
 }
 
 // List returns the state of every container, sorted by id. One that is deleted
-// meanwhile is left out.
+// meanwhile is left out, and so is what is no folder. Those that can be read are
+// returned along with the error of the others.
 func (r *Runtime) List() ([]Info, error) {
 	ids, err := state.List(r.Root)
 	if err != nil {
@@ -73,17 +78,16 @@ func (r *Runtime) List() ([]Info, error) {
 	}
 	slices.Sort(ids)
 	infos := make([]Info, 0, len(ids))
+	var unread []error
 	for _, id := range ids {
-		i, err := r.State(id)
-		if isNotExist(err) {
-			continue
+		switch i, err := r.State(id); {
+		case err == nil:
+			infos = append(infos, i)
+		case !isNotExist(err) && !errors.Is(err, unix.ENOTDIR):
+			unread = append(unread, err)
 		}
-		if err != nil {
-			return nil, err
-		}
-		infos = append(infos, i)
 	}
-	return infos, nil
+	return infos, Join(unread)
 }
 
 func isNotExist(err error) bool { return errors.Is(err, state.ErrNotExist) }
