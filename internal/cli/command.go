@@ -45,10 +45,7 @@ func commandNamed(name string) (*command, error) {
 			}
 		}
 	})
-	if near != "" {
-		return nil, usageError("unknown command " + name + ": did you mean " + near + "?")
-	}
-	return nil, usageError("unknown command " + name + ": see ostia --help")
+	return nil, usageError("unknown command " + name + didYouMean(near, "see ostia --help"))
 }
 
 // usage is the first way to call the command, on one line.

@@ -163,9 +163,25 @@ func (in *invocation) parseFlag(args []string, local []flag) ([]string, error) {
 		}
 	}
 	if near != "" {
-		return nil, usageError("unknown flag " + dashes + name + ": did you mean --" + near + "?")
+		near = "--" + near
 	}
-	return nil, usageError("unknown flag " + dashes + name)
+	return nil, usageError("unknown flag " + dashes + name + didYouMean(near, in.whereFlagsAre(name)))
+}
+
+// whereFlagsAre is the way out for a flag that is like none: it may be one of
+// a command, given too early.
+func (in *invocation) whereFlagsAre(name string) string {
+	if in.command != nil {
+		return "see ostia " + in.command.name + " --help"
+	}
+	for _, c := range commands {
+		for i := range c.flags {
+			if f := &c.flags[i]; f.name == name || len(name) == 1 && f.short == name[0] {
+				return "flags of a command come after it: ostia " + c.name + " " + f.usage()
+			}
+		}
+	}
+	return "see ostia --help"
 }
 
 // parseCluster takes short flags written together, as getopt(3) does: -td, or

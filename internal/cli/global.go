@@ -62,6 +62,9 @@ func stateRoot(in *invocation) (string, error) {
 	if !in.given("root") {
 		return defaultRoot(), nil
 	}
+	if in.text("root") == "" {
+		return "", usageError("--root: its value is empty: name a folder")
+	}
 	root, err := filepath.Abs(in.text("root"))
 	if err != nil {
 		return "", &failure{"--root " + in.text("root"), err}

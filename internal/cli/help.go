@@ -29,8 +29,8 @@ func overview() string {
 }
 
 func (c *command) help() string {
-	s := "ostia " + c.name + ": " + c.summary + "\n\nusage: ostia " + c.name + " " +
-		strings.ReplaceAll(c.synopsis, "\n", "\n       ") + "\n\n" + wrap(c.description, 80, "")
+	s := "ostia " + c.name + ": " + c.summary + "\n\nusage: " +
+		strings.TrimSpace("ostia "+c.name+" "+strings.ReplaceAll(c.synopsis, "\n", "\n       ")) + "\n\n" + wrap(c.description, 80, "")
 	if len(c.flags) > 0 {
 		s += "\nflags\n" + flagList(c.flags)
 	}

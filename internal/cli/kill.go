@@ -80,7 +80,14 @@ func signalNamed(written string) (syscall.Signal, error) {
 	if n, ok := realTime(name); ok {
 		return syscall.Signal(n), nil
 	}
-	return 0, usageError("kill: unknown signal " + strconv.Quote(written))
+	near := nearest(name, func(yield func(string) bool) {
+		for _, known := range signalNames[1:] {
+			if !yield(known) {
+				return
+			}
+		}
+	})
+	return 0, usageError("kill: unknown signal " + strconv.Quote(written) + didYouMean(near, "use a number or a name of signal(7)"))
 }
 
 // realTime reads RTMIN, RTMIN+N, RTMAX and RTMAX-N.

@@ -22,6 +22,15 @@ func nearest(typed string, words iter.Seq[string]) string {
 	return best
 }
 
+// didYouMean ends an error about an unknown word with the nearest known one, or
+// with where to look.
+func didYouMean(near, otherwise string) string {
+	if near != "" {
+		return ": did you mean " + near + "?"
+	}
+	return ": " + otherwise
+}
+
 // distance counts the insertions, deletions, replacements and swaps of
 // neighbours that turn a into b.
 func distance(a, b string) int {

@@ -74,6 +74,9 @@ func (c *creation) begin() error {
 	}
 	c.trace.phase("seccomp")
 	if c.dir, err = state.Create(c.r.Root, c.o.ID); err != nil {
+		if err == unix.EACCES && os.Geteuid() != 0 {
+			err = &advised{err, "name a folder of yours with --root, or set XDG_RUNTIME_DIR"}
+		}
 		return failed("create", c.r.Root+"/"+c.o.ID, err)
 	}
 	if err := c.make(filter); err != nil {
@@ -95,7 +98,7 @@ func (c *creation) readBundle() error {
 		path = absolute(wd, c.o.Config)
 	}
 	if c.config, err = readFile(path); err != nil {
-		return failed("config", path, err)
+		return failed("config", path, c.explainMissing(err))
 	}
 	if c.spec, err = spec.Decode(c.config); err != nil {
 		return failed("config", path, err)
@@ -111,6 +114,17 @@ func (c *creation) readBundle() error {
 		}
 	}
 	return nil
+}
+
+// explainMissing adds what to do about a configuration that is not there.
+func (c *creation) explainMissing(err error) error {
+	if err != unix.ENOENT || c.o.Config != "" {
+		return err
+	}
+	if unix.Access(c.bundle, unix.F_OK) == unix.ENOENT {
+		return &advised{err, "there is no folder " + c.bundle}
+	}
+	return &advised{err, "name the bundle with --bundle, or write a configuration with ostia spec"}
 }
 
 func isBind(m *spec.Mount) bool {
@@ -226,13 +240,13 @@ func (c *creation) launch(filter plan.Seccomp) error {
 func explainFork(err error, sys *syscall.SysProcAttr) error {
 	switch {
 	case err == syscall.EPERM && sys.Cloneflags&syscall.CLONE_NEWUSER == 0 && os.Geteuid() != 0:
-		return errors.New("operation not permitted: an ordinary user needs a user namespace (ostia spec --rootless)")
+		return &advised{err, "an ordinary user needs a user namespace (ostia spec --rootless)"}
 	case err == syscall.ENOSPC:
-		return errors.New("no space left on device: a limit of namespaces is reached (/proc/sys/user/max_*_namespaces)")
+		return &advised{err, "a limit of namespaces is reached (/proc/sys/user/max_*_namespaces)"}
 	case err == syscall.ENOMEM && sys.UseCgroupFD:
-		return errors.New("cannot allocate memory: the memory limit is too small to start in (linux.resources.memory.limit)")
+		return &advised{err, "the memory limit is too small to start in (linux.resources.memory.limit)"}
 	case err == syscall.EAGAIN:
-		return errors.New("resource temporarily unavailable: a limit of processes is reached (pids cgroup or RLIMIT_NPROC)")
+		return &advised{err, "a limit of processes is reached (pids cgroup or RLIMIT_NPROC)"}
 	}
 	return err
 }
