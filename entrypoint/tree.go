@@ -5,6 +5,8 @@ import (
 	"strings"
 	"syscall"
 
+	"ostia/internal/linux"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -150,7 +152,7 @@ func join(dir, name string) string {
 // open opens a path without symbolic links, the last component as it is.
 func (t *Tree) open(path string, flags uint64) (int, syscall.Errno) {
 	how := unix.OpenHow{Flags: flags | unix.O_NOFOLLOW | unix.O_CLOEXEC, Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_NO_MAGICLINKS}
-	fd, err := unix.Openat2(t.Root, path, &how)
+	fd, err := linux.Openat2(t.Root, path, &how)
 	if err != nil {
 		e, _ := err.(syscall.Errno)
 		return -1, e

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"strings"
 
+	"ostia/internal/linux"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -47,19 +49,14 @@ func (d *Dir) open() (folder, error) {
 // open opens a directory below. Neither a link nor ".." leads out.
 func (f folder) open(down string) (folder, error) {
 	path := f.path + "/" + down
-	for {
-		fd, err := unix.Openat2(f.fd, down, &unix.OpenHow{
-			Flags:   unix.O_RDONLY | unix.O_DIRECTORY | unix.O_CLOEXEC,
-			Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS,
-		})
-		if err == unix.EINTR || err == unix.EAGAIN {
-			continue
-		}
-		if err != nil {
-			return folder{fd: -1}, &Error{"open", path, err}
-		}
-		return folder{fd, path}, nil
+	fd, err := linux.Openat2(f.fd, down, &unix.OpenHow{
+		Flags:   unix.O_RDONLY | unix.O_DIRECTORY | unix.O_CLOEXEC,
+		Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS,
+	})
+	if err != nil {
+		return folder{fd: -1}, &Error{"open", path, err}
 	}
+	return folder{fd, path}, nil
 }
 
 func (f folder) close() {

@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"ostia/internal/launch"
+	"ostia/internal/linux"
 	"ostia/internal/plan"
 
 	"golang.org/x/sys/unix"
@@ -67,12 +68,7 @@ func openBelow(root int, path []string) (int, error) {
 		Flags:   unix.O_PATH | unix.O_DIRECTORY | unix.O_CLOEXEC,
 		Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS,
 	}
-	for {
-		fd, err := unix.Openat2(root, "./"+strings.Join(path, "/"), &how)
-		if err != unix.EAGAIN && err != unix.EINTR {
-			return fd, err
-		}
-	}
+	return linux.Openat2(root, "./"+strings.Join(path, "/"), &how)
 }
 
 // makeOne makes one name unless it is there. For a link it returns what it

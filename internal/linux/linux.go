@@ -21,6 +21,19 @@ func HasExecveCheck() bool {
 	return e != unix.EINVAL
 }
 
+// Openat2 is openat2(2) to its end. The kernel gives up with EAGAIN a ".."
+// that is confined (RESOLVE_BENEATH, RESOLVE_IN_ROOT) while anything at all is
+// renamed or mounted on the machine, and tells the caller to try again. Somebody
+// who renames without end is not waited for.
+func Openat2(dir int, path string, how *unix.OpenHow) (int, error) {
+	for tries := 255; ; tries-- {
+		fd, err := unix.Openat2(dir, path, how)
+		if err != unix.EINTR && (err != unix.EAGAIN || tries == 0) {
+			return fd, err
+		}
+	}
+}
+
 // initUserNS is PROC_USER_INIT_INO, the inode of the first user namespace.
 const initUserNS = 0xEFFFFFFD
 

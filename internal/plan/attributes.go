@@ -64,7 +64,7 @@ func (c *compiler) sysctls() {
 				return r
 			}, path)
 		}
-		c.Do("open", unix.SYS_OPENAT2, proc.Val(), c.Str("sys/"+path), how, stage.Imm(24)).To(fd)
+		c.openat2("open", proc.Val(), c.Str("sys/"+path), how).To(fd)
 		c.Do("write "+kv.Value, unix.SYS_WRITE, fd.Val(), c.Str(kv.Value), stage.Imm(len(kv.Value)))
 		c.Do("close", unix.SYS_CLOSE, fd.Val())
 	}

@@ -51,7 +51,7 @@ func (c *compiler) cgroupMount(dest string, o *options) {
 		c.Do("bind "+source, unix.SYS_OPEN_TREE, stage.Imm(unix.AT_FDCWD), c.Str(source), stage.Imm(unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)).To(mnt).Else(next)
 		c.setAttr(mnt, o.attr, 0, false)
 		c.Do("make directory", unix.SYS_MKDIRAT, tmpfs.Val(), name, stage.Imm(0o755))
-		c.Do("resolve", unix.SYS_OPENAT2, tmpfs.Val(), name, how, stage.Imm(openHowSize)).To(dir)
+		c.openat2("resolve", tmpfs.Val(), name, how).To(dir)
 		c.attach(mnt, dir)
 		for _, link := range h.Link {
 			c.Do("link", unix.SYS_SYMLINKAT, name, tmpfs.Val(), c.Str(link)).Ignore(unix.EEXIST)

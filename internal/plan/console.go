@@ -21,7 +21,7 @@ func (c *compiler) console() {
 	// descriptor (CVE-2025-52565).
 	tree, at, name := c.Cell(), c.Cell(), c.Str("console")
 	c.Do("make file", unix.SYS_MKNODAT, dev.Val(), name, stage.Imm(unix.S_IFREG|0o620), stage.Imm(0)).Ignore(unix.EEXIST)
-	c.Do("resolve", unix.SYS_OPENAT2, dev.Val(), name, c.how(unix.O_NOFOLLOW, unix.RESOLVE_BENEATH|unix.RESOLVE_NO_SYMLINKS), stage.Imm(openHowSize)).To(at)
+	c.openat2("resolve", dev.Val(), name, c.how(unix.O_NOFOLLOW, unix.RESOLVE_BENEATH|unix.RESOLVE_NO_SYMLINKS)).To(at)
 	c.Do("clone", unix.SYS_OPEN_TREE, peer.Val(), c.empty, stage.Imm(unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_EMPTY_PATH)).To(tree)
 	c.attach(tree, at)
 	c.useTerminal(peer)
@@ -43,7 +43,7 @@ func (c *compiler) openTerminal() stage.Cell {
 
 	from, path := c.ptmx()
 	how := c.U64(unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC, 0, unix.RESOLVE_IN_ROOT|unix.RESOLVE_NO_MAGICLINKS)
-	c.Do("open "+path, unix.SYS_OPENAT2, from, c.Str(path), how, stage.Imm(openHowSize)).To(master)
+	c.openat2("open "+path, from, c.Str(path), how).To(master)
 	c.Do("unlock", unix.SYS_IOCTL, master.Val(), stage.Imm(unix.TIOCSPTLCK), c.U32(0))
 	c.Do("open the other end", unix.SYS_IOCTL, master.Val(), stage.Imm(unix.TIOCGPTPEER), stage.Imm(unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC)).To(peer)
 	if b := c.in.Process.ConsoleSize; b != nil {

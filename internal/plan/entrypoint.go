@@ -164,18 +164,29 @@ func (c *compiler) waitForStart() {
 // tooLate is the end of a container whose execve failed after start had
 // reported success: one line on its stderr, and the status that a shell gives.
 func (c *compiler) tooLate() {
-	errno := c.Cell()
+	errno, found, missing, exit := c.Cell(), c.NewLabel(), c.NewLabel(), c.NewLabel()
+	say := func(e unix.Errno, next stage.Label) (status int) {
+		line, status := entrypoint.Late(c.in.Process.Args[0], e)
+		c.Do("say why", unix.SYS_WRITE, stage.Imm(2), c.Str(line), stage.Imm(len(line))).Else(next)
+		return status
+	}
 	c.Set(errno, c.FailedErrno())
-	for _, e := range [...]unix.Errno{unix.ENOENT, unix.EACCES, unix.ENOEXEC, 0} {
+	c.If(errno.Val(), -1, int(unix.ENOENT), found)
+	notFound := say(unix.ENOENT, missing)
+	c.Place(missing)
+	c.exit(notFound)
+	c.Place(found)
+	for _, e := range [...]unix.Errno{
+		unix.EACCES, unix.EPERM, unix.ENOEXEC, unix.ETXTBSY, unix.E2BIG, unix.ELOOP, unix.ELIBBAD,
+		unix.EINVAL, unix.EAGAIN, unix.ENOMEM, unix.EIO,
+	} {
 		other := c.NewLabel()
-		if e != 0 {
-			c.If(errno.Val(), -1, int(e), other)
-		}
-		text, status := entrypoint.Late(c.in.Process.Args[0], e)
-		exit := c.NewLabel()
-		c.Do("say why", unix.SYS_WRITE, stage.Imm(2), c.Str(text), stage.Imm(len(text))).Else(exit)
-		c.Place(exit)
-		c.exit(status)
+		c.If(errno.Val(), -1, int(e), other)
+		say(e, exit)
+		c.Goto(exit)
 		c.Place(other)
 	}
+	cannotRun := say(0, exit)
+	c.Place(exit)
+	c.exit(cannotRun)
 }

@@ -80,7 +80,12 @@ type openHow struct {
 	at             stage.Arg
 }
 
-const openHowSize = 24
+// openat2 opens path below dir. A ".." on the way that is confined fails with
+// EAGAIN while anything at all is renamed or mounted on the machine.
+func (c *compiler) openat2(verb string, dir, path, how stage.Arg) stage.Op {
+	const openHowSize = 24
+	return c.Do(verb, unix.SYS_OPENAT2, dir, path, how, stage.Imm(openHowSize)).Again()
+}
 
 // inRoot keeps a path inside the container's root: symbolic links, absolute
 // ones too, are followed within it.
@@ -90,7 +95,7 @@ const inRoot = unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS
 // there is none.
 func (c *compiler) resolve(path string, fd stage.Cell, missing stage.Label) {
 	from, rest := c.base(path)
-	c.Do("resolve", unix.SYS_OPENAT2, from.Val(), c.Str(rest), c.how(0, inRoot), stage.Imm(openHowSize)).To(fd).Else(missing)
+	c.openat2("resolve", from.Val(), c.Str(rest), c.how(0, inRoot)).To(fd).Else(missing)
 }
 
 // kind is what a target is made as when it is missing.
@@ -119,7 +124,7 @@ func (c *compiler) target(path string, k kind, flags, resolve uint64) stage.Cell
 	}
 	name := c.Str(rest)
 	open := func() stage.Op {
-		return c.Do("resolve", unix.SYS_OPENAT2, from.Val(), name, c.how(flags, resolve), stage.Imm(openHowSize)).To(fd)
+		return c.openat2("resolve", from.Val(), name, c.how(flags, resolve)).To(fd)
 	}
 	if from != c.root && strings.IndexByte(rest, '/') < 0 && k != likeSource {
 		if k == directory {

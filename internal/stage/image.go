@@ -87,6 +87,7 @@ func (p *Program) Image() []byte {
 	for i := range p.ops {
 		o, w := &p.ops[i], b[opsOff+i*opSize:]
 		le.PutUint16(w, o.nr)
+		w[3] = o.again
 		le.PutUint16(w[4:], o.ignore)
 		le.PutUint16(w[6:], uint16(p.labels[o.onerr]))
 		if o.dst != 0 {

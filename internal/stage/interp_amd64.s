@@ -1,10 +1,11 @@
 #include "textflag.h"
 
 // The interpreter: fetch six arguments, make the call, store its result, go
-// on or go to the op's failure label. It uses no stack, and keeps its whole
-// state in R12 (the ops) and BX (the current op).
+// on, make the call again, or go to the op's failure label. It uses no stack,
+// and keeps its whole state in R12 (the ops), BX (the current op), and the
+// op's own count of what is left of its tries.
 //
-// op: 0 nr u16 | 2 loads u8 | 4 ignore u16 | 6 onerr u16 | 8 dst u32 | 12 args 6*i32
+// op: 0 nr u16 | 2 loads u8 | 3 again u8 | 4 ignore u16 | 6 onerr u16 | 8 dst u32 | 12 args 6*i32
 TEXT ·interpreter_(SB), NOSPLIT|NOFRAME, $0-0
 	MOVL	$0x400200, R12    // dataBase+opsOff; op 0 is the failure record
 	LEAQ	36(R12), BX
@@ -45,6 +46,12 @@ exec:
 	CMPQ	AX, $-4095
 	JCS	next
 	NEGL	AX
+	CMPL	AX, $11    // EAGAIN
+	JNE	fail
+	CMPB	3(BX), $0
+	JEQ	fail
+	DECB	3(BX)
+	JMP	exec
 fail:
 	MOVWLZX	4(BX), CX
 	CMPL	AX, CX

@@ -35,6 +35,13 @@ exec:
 	CMN	$4095, R0
 	BCC	next
 	NEG	R0, R0
+	CMPW	$11, R0    // EAGAIN
+	BNE	fail
+	MOVBU	3(R20), R9
+	CBZ	R9, fail
+	SUB	$1, R9
+	MOVB	R9, 3(R20)
+	B	exec
 fail:
 	MOVHU	4(R20), R9
 	CMPW	R9, R0

@@ -40,6 +40,13 @@ exec:
 	MOV	$-4096, X5
 	BGEU	X5, X10, next
 	NEG	X10, X10
+	MOV	$11, X5    // EAGAIN
+	BNE	X10, X5, fail
+	MOVBU	3(X19), X5
+	BEQZ	X5, fail
+	ADD	$-1, X5
+	MOVB	X5, 3(X19)
+	JMP	exec
 fail:
 	MOVHU	4(X19), X5
 	BEQ	X10, X5, next

@@ -83,6 +83,7 @@ func (n Note) String() string {
 type op struct {
 	nr     uint16
 	ignore uint16 // errno
+	again  uint8  // how often at most it is made again after EAGAIN
 	onerr  Label
 	dst    Cell
 	about  int32 // index of Program.notes
@@ -104,6 +105,9 @@ func (o Op) To(c Cell) Op { o.p.ops[o.i].dst = c; return o }
 
 // Ignore makes one errno count as success.
 func (o Op) Ignore(e unix.Errno) Op { o.p.ops[o.i].ignore = uint16(e); return o }
+
+// Again makes a call that fails with EAGAIN once more, up to 255 times.
+func (o Op) Again() Op { o.p.ops[o.i].again = 255; return o }
 
 // Else says where to go on when the op fails.
 func (o Op) Else(l Label) Op { o.p.ops[o.i].onerr = l; return o }

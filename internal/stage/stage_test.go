@@ -22,7 +22,7 @@ func emulator(arch string) (string, error) {
 	return exec.LookPath(name + "-static")
 }
 
-const said = "cell\niovec\nignored\nelse\nthen\nabc\nchild\nfailed\n"
+const said = "cell\niovec\nignored\nelse\nthen\nabc\nchild\nagain\nenough\nfailed\n"
 
 // TestEveryKindOfOp runs one program with every kind of op on every
 // architecture, on the host's natively.

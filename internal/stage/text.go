@@ -29,6 +29,9 @@ func (p *Program) Text(name func(nr int) string) string {
 		if o.ignore != 0 {
 			b.WriteString(", " + unix.Errno(o.ignore).Error() + " is fine")
 		}
+		if o.again != 0 {
+			b.WriteString(", again after " + unix.EAGAIN.Error())
+		}
 		if o.onerr != Failure {
 			b.WriteString(", else " + strconv.Itoa(int(p.labels[o.onerr])))
 		}

@@ -86,18 +86,21 @@ func program(machine uint16, text, loader string) []byte {
 	order.PutUint16(b[sizes:], uint16(header))
 	order.PutUint16(b[sizes+2:], uint16(phdr))
 	order.PutUint16(b[sizes+4:], uint16(phnum))
+	// Readable, executable, and writable: a kernel before Linux 6.7 clears the
+	// rest of a loader's last page and kills the process if it cannot.
+	const access = 7
 	segment := func(i int, kind uint32, offset, size int) {
 		at := header + i*phdr
 		order.PutUint32(b[at:], kind)
 		addr := base + uint64(offset)
 		if wide {
-			order.PutUint32(b[at+4:], 5)
+			order.PutUint32(b[at+4:], access)
 			for j, v := range []uint64{uint64(offset), addr, addr, uint64(size), uint64(size), 4096} {
 				order.PutUint64(b[at+8+8*j:], v)
 			}
 			return
 		}
-		for j, v := range []uint32{uint32(offset), uint32(addr), uint32(addr), uint32(size), uint32(size), 5, 4096} {
+		for j, v := range []uint32{uint32(offset), uint32(addr), uint32(addr), uint32(size), uint32(size), access, 4096} {
 			order.PutUint32(b[at+4+4*j:], v)
 		}
 	}

@@ -85,6 +85,32 @@ func main() {
 	p.Do("reap", unix.SYS_WAIT4, pid.Val(), status.Addr(), zero, zero)
 	p.Require("its status", status.Val(), 0xff00, 3<<8, unix.EPROTO)
 
+	// EAGAIN is met by another try while there are any left: a read of a socket
+	// that waits a millisecond, while a child writes after twenty.
+	pair := p.U32(0, 0)
+	p.Do("socketpair", unix.SYS_SOCKETPAIR, imm(unix.AF_UNIX), imm(unix.SOCK_STREAM), zero, pair)
+	p.Do("timeout", unix.SYS_SETSOCKOPT, stage.CellAt(pair, 0).Val(), imm(unix.SOL_SOCKET), imm(unix.SO_RCVTIMEO), p.U64(0, 1000), imm(16))
+	writer, reader := p.NewLabel(), p.NewLabel()
+	p.Do("fork", unix.SYS_CLONE, imm(int(unix.SIGCHLD)), zero, zero, zero, zero).To(pid)
+	p.If(pid.Val(), -1, 0, reader)
+	p.Goto(writer)
+	p.Place(writer)
+	p.Do("sleep", unix.SYS_NANOSLEEP, p.U64(0, 20_000_000), zero)
+	p.Do("write", unix.SYS_WRITE, stage.CellAt(pair, 4).Val(), p.Str("again\n"), imm(6))
+	p.Do("exit", unix.SYS_EXIT_GROUP, zero)
+	p.Place(reader)
+	word := p.Buffer(6)
+	p.Do("read", unix.SYS_READ, stage.CellAt(pair, 0).Val(), word, imm(6)).Again()
+	p.Do("say", unix.SYS_WRITE, imm(1), word, imm(6))
+	p.Do("reap", unix.SYS_WAIT4, pid.Val(), zero, zero, zero)
+	enough := p.NewLabel()
+	p.Do("read", unix.SYS_READ, stage.CellAt(pair, 0).Val(), word, imm(6)).Again().Else(enough)
+	say("wrong: read\n")
+	p.Place(enough)
+	p.Set(kept, p.FailedErrno())
+	p.Require("EAGAIN at last", kept.Val(), -1, int(unix.EAGAIN), unix.EPROTO)
+	say("enough\n")
+
 	// The failure handler, reached by a failed requirement, tells which op it
 	// was and ends with the errno.
 	p.Require("deliberate", imm(1), -1, 2, unix.EXDEV)
