@@ -14,17 +14,19 @@ import (
 var arrows = map[string][]string{
 	"cmd/ostia":          {"internal/cli"},
 	"entrypoint":         {"internal/linux"},
-	"internal/cgroup":    {"internal/linux", "internal/spec"},
-	"internal/cli":       {"entrypoint", "internal/cgroup", "internal/container", "internal/json", "internal/linux", "internal/plan", "internal/seccomp", "internal/spec"},
-	"internal/container": {"entrypoint", "internal/cgroup", "internal/json", "internal/launch", "internal/linux", "internal/plan", "internal/seccomp", "internal/spec", "internal/state"},
+	"internal/cgroup":    {"internal/file", "internal/linux", "internal/spec"},
+	"internal/cli":       {"entrypoint", "internal/cgroup", "internal/container", "internal/file", "internal/json", "internal/linux", "internal/plan", "internal/program", "internal/seccomp", "internal/spec"},
+	"internal/container": {"entrypoint", "internal/cgroup", "internal/file", "internal/json", "internal/launch", "internal/linux", "internal/plan", "internal/program", "internal/seccomp", "internal/spec", "internal/state"},
+	"internal/file":      {},
 	"internal/json":      {},
-	"internal/launch":    {"internal/plan"},
+	"internal/launch":    {"internal/file", "internal/plan"},
 	"internal/linux":     {},
 	"internal/plan":      {"entrypoint", "internal/linux", "internal/spec", "internal/stage"},
+	"internal/program":   {"internal/file"},
 	"internal/seccomp":   {"internal/spec"},
 	"internal/spec":      {"internal/json"},
 	"internal/stage":     {},
-	"internal/state":     {"internal/cgroup", "internal/json", "internal/spec"},
+	"internal/state":     {"internal/cgroup", "internal/file", "internal/json", "internal/spec"},
 }
 
 // Linked modules, each with its reason in docs/dependencies.md.

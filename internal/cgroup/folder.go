@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strings"
 
+	"ostia/internal/file"
 	"ostia/internal/linux"
 
 	"golang.org/x/sys/unix"
@@ -82,7 +83,7 @@ func (f folder) read(name string) (string, error) {
 		return "", err
 	}
 	defer unix.Close(fd)
-	return readAll(fd)
+	return file.ReadAll(fd)
 }
 
 // write writes a value in one write(2), which is how the kernel takes it.
@@ -152,35 +153,6 @@ func open(path string, flags int) (int, error) {
 		if err != unix.EINTR {
 			return fd, err
 		}
-	}
-}
-
-func readFile(path string) (string, error) {
-	fd, err := open(path, unix.O_RDONLY)
-	if err != nil {
-		return "", err
-	}
-	defer unix.Close(fd)
-	return readAll(fd)
-}
-
-func readAll(fd int) (string, error) {
-	b := make([]byte, 0, 4096)
-	for {
-		if len(b) == cap(b) {
-			b = append(b, 0)[:len(b)]
-		}
-		n, err := unix.Read(fd, b[len(b):cap(b)])
-		if err == unix.EINTR {
-			continue
-		}
-		if err != nil {
-			return "", err
-		}
-		if n == 0 {
-			return string(b), nil
-		}
-		b = b[:len(b)+n]
 	}
 }
 

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"time"
 
+	"ostia/internal/file"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -140,7 +142,7 @@ func (f folder) waitEvent(line string, limit time.Duration) error {
 		if _, err := unix.Seek(fd, 0, 0); err != nil {
 			return err
 		}
-		text, err := readAll(fd)
+		text, err := file.ReadAll(fd)
 		if err != nil {
 			return err
 		}

@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 
+	"ostia/internal/file"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -108,7 +110,7 @@ func (w *OOMWatch) Read() (times uint64, gone bool, err error) {
 	}
 	var text string
 	if _, err = unix.Seek(w.file, 0, unix.SEEK_SET); err == nil {
-		text, err = readAll(w.file)
+		text, err = file.ReadAll(w.file)
 	}
 	if gone = err == unix.ENODEV; err != nil && !gone {
 		return 0, false, err

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"strings"
 
+	"ostia/internal/file"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -35,7 +37,7 @@ func Resolve(cgroupsPath, id string) (*Group, error) {
 	if err := unix.Statfs(root, &st); err == nil && st.Type == unix.CGROUP2_SUPER_MAGIC {
 		parent := "/"
 		if !absolute {
-			text, err := readFile("/proc/self/cgroup")
+			text, err := file.Read("/proc/self/cgroup")
 			if err != nil {
 				return nil, &Error{"read", "/proc/self/cgroup", err}
 			}
@@ -47,11 +49,11 @@ func Resolve(cgroupsPath, id string) (*Group, error) {
 }
 
 func resolveV1(inner string, absolute bool) (*Group, error) {
-	text, err := readFile("/proc/self/cgroup")
+	text, err := file.Read("/proc/self/cgroup")
 	if err != nil {
 		return nil, &Error{"read", "/proc/self/cgroup", err}
 	}
-	info, err := readFile("/proc/self/mountinfo")
+	info, err := file.Read("/proc/self/mountinfo")
 	if err != nil {
 		return nil, &Error{"read", "/proc/self/mountinfo", err}
 	}

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"ostia/internal/program"
 )
 
 func TestSignals(t *testing.T) {
@@ -48,17 +50,17 @@ func TestMatching(t *testing.T) {
 		t.Errorf("%q, %v", got, err)
 	}
 	var failed *programError
-	if _, err := grep("none"); !errors.As(err, &failed) || failed.status != 1 {
+	if _, err := grep("none"); !errors.As(err, &failed) || failed.status.ExitStatus() != 1 {
 		t.Error(err)
 	}
-	if _, err := grep("("); !errors.As(err, &failed) || failed.status != 2 || strings.Contains(err.Error(), "\n") {
+	if _, err := grep("("); !errors.As(err, &failed) || failed.status.ExitStatus() != 2 || strings.Contains(err.Error(), "\n") {
 		t.Error(err)
 	}
 }
 
 func TestProgramNotInstalled(t *testing.T) {
 	t.Setenv("PATH", t.TempDir()+"::/nonexistent")
-	if _, err := outputOf("ps", nil, ""); !errors.Is(err, errNotOnPath) {
+	if _, err := outputOf("no-such-program", nil, ""); !errors.Is(err, program.ErrNotFound) {
 		t.Error(err)
 	}
 }

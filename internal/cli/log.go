@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"ostia/internal/file"
 	"ostia/internal/json"
 
 	"golang.org/x/sys/unix"
@@ -40,15 +41,15 @@ func (in *invocation) checkLog() error {
 func (in *invocation) report(err error) {
 	message := err.Error()
 	asJSON := in.text("log-format") == "json"
-	file := strings.TrimPrefix(in.text("log"), "file:")
+	log := strings.TrimPrefix(in.text("log"), "file:")
 	switch {
-	case file != "":
+	case log != "":
 		entry := textEntry(message, time.Now())
 		if asJSON {
 			entry = jsonEntry(message, time.Now())
 		}
-		if err := appendTo(file, entry); err != nil {
-			message += "\n--log " + file + ": " + err.Error()
+		if err := appendTo(log, entry); err != nil {
+			message += "\n--log " + log + ": " + err.Error()
 		}
 		message += "\n"
 	case asJSON:
@@ -56,7 +57,7 @@ func (in *invocation) report(err error) {
 	default:
 		message = "ostia: " + message + "\n"
 	}
-	_ = writeAll(2, message) // there is nowhere left to complain
+	_ = file.WriteAll(2, message) // there is nowhere left to complain
 }
 
 // jsonEntry is a line as logrus writes it for runc.
@@ -77,19 +78,19 @@ func textEntry(message string, now time.Time) string {
 
 // appendTo writes the entry with one write(2), so that entries of several
 // processes on one file do not mix.
-func appendTo(file, entry string) error {
-	fd, err := unix.Open(file, unix.O_WRONLY|unix.O_CREAT|unix.O_APPEND|unix.O_CLOEXEC|unix.O_NOCTTY, 0o644)
+func appendTo(path, entry string) error {
+	fd, err := unix.Open(path, unix.O_WRONLY|unix.O_CREAT|unix.O_APPEND|unix.O_CLOEXEC|unix.O_NOCTTY, 0o644)
 	if err != nil {
 		return err
 	}
 	defer unix.Close(fd)
-	return writeAll(fd, entry)
+	return file.WriteAll(fd, entry)
 }
 
 // print writes to standard output. A full disk or a closed pipe is an error:
 // half a state must not look like success.
 func print(s string) error {
-	if err := writeAll(1, s); err != nil {
+	if err := file.WriteAll(1, s); err != nil {
 		return &failure{"standard output", err}
 	}
 	return nil
@@ -103,17 +104,3 @@ type failure struct {
 
 func (e *failure) Error() string { return e.what + ": " + e.err.Error() }
 func (e *failure) Unwrap() error { return e.err }
-
-func writeAll(fd int, s string) error {
-	for b := []byte(s); len(b) > 0; {
-		n, err := unix.Write(fd, b)
-		if err == unix.EINTR {
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		b = b[n:]
-	}
-	return nil
-}

@@ -19,7 +19,7 @@ func eachMatching(r *container.Runtime, expression string, do func(id string) er
 	all, unread := r.List()
 	matching, err := outputOf("grep", []string{"-E", "-e", expression}, idLines(all))
 	var failed *programError
-	if errors.As(err, &failed) && failed.status == 1 {
+	if errors.As(err, &failed) && failed.status.ExitStatus() == 1 {
 		return unread // grep found nothing
 	}
 	if err != nil {

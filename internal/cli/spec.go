@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 
+	"ostia/internal/file"
 	"ostia/internal/spec"
 
 	"golang.org/x/sys/unix"
@@ -36,7 +37,7 @@ func writeSpec(in *invocation) (int, error) {
 	}
 	defer unix.Close(fd)
 	text := spec.Default(in.is("rootless"), uint32(os.Geteuid()), uint32(os.Getegid()))
-	if err := writeAll(fd, string(text)); err != nil {
+	if err := file.WriteAll(fd, text); err != nil {
 		return 0, &failure{path, err}
 	}
 	return 0, nil

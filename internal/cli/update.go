@@ -4,9 +4,8 @@ import (
 	"strconv"
 	"strings"
 
+	"ostia/internal/file"
 	"ostia/internal/json"
-
-	"golang.org/x/sys/unix"
 )
 
 var updateCommand = command{
@@ -61,17 +60,15 @@ func resourcesOf(in *invocation) (string, error) {
 	if limits != "{}" {
 		return "", usageError("update: --resources and flags for single limits exclude each other: write them into the file")
 	}
-	file := in.text("resources")
-	fd := 0
-	if file != "-" {
-		if fd, err = unix.Open(file, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NOCTTY, 0); err != nil {
-			return "", &failure{"update: --resources " + file, err}
-		}
-		defer unix.Close(fd)
+	path := in.text("resources")
+	var text string
+	if path == "-" {
+		text, err = file.ReadAll(0)
+	} else {
+		text, err = file.Read(path)
 	}
-	text, err := readAll(fd)
 	if err != nil {
-		return "", &failure{"update: --resources " + file, err}
+		return "", &failure{"update: --resources " + path, err}
 	}
 	return text, nil
 }

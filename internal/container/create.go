@@ -9,9 +9,11 @@ import (
 	"time"
 
 	"ostia/internal/cgroup"
+	"ostia/internal/file"
 	"ostia/internal/launch"
 	"ostia/internal/linux"
 	"ostia/internal/plan"
+	"ostia/internal/program"
 	"ostia/internal/spec"
 	"ostia/internal/state"
 
@@ -97,7 +99,7 @@ func (c *creation) readBundle() error {
 	if c.o.Config != "" {
 		path = absolute(wd, c.o.Config)
 	}
-	if c.config, err = readFile(path); err != nil {
+	if c.config, err = file.Read(path); err != nil {
 		return failed("config", path, c.explainMissing(err))
 	}
 	if c.spec, err = spec.Decode(c.config); err != nil {
@@ -386,7 +388,7 @@ func (c *creation) milestone(r *launch.Report) (done bool, err error) {
 	case plan.WantListener:
 		err = c.passListener(int(r.Value))
 	case plan.WantWord:
-		if endsWithin(c.stage.PidFD, 0) {
+		if program.EndsWithin(c.stage.PidFD, 0) {
 			// Killed as it forked: the process that asks is one that nobody knows.
 			return false, errors.New("the container's first process was killed before it was ready")
 		}
@@ -410,7 +412,7 @@ func (c *creation) failed(r *launch.Report) error {
 	note.Verb = ""
 	switch r.Errno {
 	case unix.ECANCELED:
-		return errors.New(note.String() + hookEnd(r.Value, c.hookOutput()))
+		return errors.New(note.String() + program.Ended(unix.WaitStatus(r.Value), c.hookOutput()))
 	case unix.ETIME:
 		return errors.New(note.String() + "took longer than its timeout and was killed")
 	}
@@ -460,13 +462,4 @@ func absolute(dir, path string) string {
 		path = path[:len(path)-1]
 	}
 	return path
-}
-
-func readFile(path string) (string, error) {
-	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return "", err
-	}
-	defer unix.Close(fd)
-	return state.ReadAll(fd)
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"syscall"
 
+	"ostia/internal/file"
 	"ostia/internal/launch"
 	"ostia/internal/linux"
 	"ostia/internal/plan"
@@ -95,7 +96,7 @@ func (e *execution) explain(err error) error {
 func (e *execution) makeProcess() (*spec.Process, error) {
 	o := e.o
 	if o.Process != "" {
-		text, err := readFile(o.Process)
+		text, err := file.Read(o.Process)
 		if err != nil {
 			return nil, failed("--process", o.Process, err)
 		}

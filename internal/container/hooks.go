@@ -4,9 +4,10 @@ import (
 	"errors"
 	"strconv"
 	"syscall"
-	"time"
 
+	"ostia/internal/file"
 	"ostia/internal/plan"
+	"ostia/internal/program"
 	"ostia/internal/spec"
 	"ostia/internal/state"
 
@@ -50,17 +51,17 @@ func (c *creation) tellHooks(status string) error {
 	return failed("hooks", "", unix.Ftruncate(c.hooks.state, int64(len(text))))
 }
 
-// hookOutput is what the failed hook printed, on one line.
+// hookOutput is what the failed hook printed.
 func (c *creation) hookOutput() string {
 	if c.hooks == nil {
 		return ""
 	}
 	_, _ = unix.Seek(c.hooks.output, 0, 0)
-	text, err := state.ReadAll(c.hooks.output)
+	text, err := file.ReadAll(c.hooks.output)
 	if err != nil {
 		return ""
 	}
-	return oneLine(text)
+	return text
 }
 
 // runtimeHooks runs the hooks that belong before pivot_root in the runtime's
@@ -101,108 +102,15 @@ func (r *hookRunner) one(h *spec.Hook, stdin []byte) error {
 	if len(args) == 0 {
 		args = []string{h.Path}
 	}
-	out, status, err := runProgram(h.Path, args, h.Env, r.bundle, stdin, h.Timeout)
+	hook := program.Program{Path: h.Path, Args: args, Env: h.Env, Dir: r.bundle, Stdin: string(stdin), Timeout: h.Timeout}
+	out, status, err := hook.Run()
 	switch {
-	case err == errTimeout:
+	case err == program.ErrTimeout:
 		return errors.New("took longer than its timeout of " + strconv.Itoa(*h.Timeout) + " s and was killed")
 	case err != nil:
 		return err
 	case status != 0:
-		return errors.New(hookEnd(int32(status), oneLine(out)))
+		return errors.New(program.Ended(status, out))
 	}
 	return nil
-}
-
-// hookEnd says how a hook ended, from its wait status, and what it printed.
-func hookEnd(status int32, output string) string {
-	ws := unix.WaitStatus(status)
-	text := "exit status " + strconv.Itoa(ws.ExitStatus())
-	if ws.Signaled() {
-		text = "signal " + strconv.Itoa(int(ws.Signal()))
-	}
-	if output != "" {
-		text += ": " + output
-	}
-	return text
-}
-
-var errTimeout = errors.New("timed out")
-
-// runProgram runs a program of the host with stdin and returns what it printed
-// and its wait status. Files take both, so that neither side waits for the other.
-func runProgram(path string, args, env []string, dir string, stdin []byte, timeout *int) (string, int, error) {
-	in, err := unix.MemfdCreate("stdin", unix.MFD_CLOEXEC)
-	if err != nil {
-		return "", 0, err
-	}
-	defer unix.Close(in)
-	if _, err := unix.Pwrite(in, stdin, 0); err != nil {
-		return "", 0, err
-	}
-	out, err := unix.MemfdCreate("output", unix.MFD_CLOEXEC)
-	if err != nil {
-		return "", 0, err
-	}
-	defer unix.Close(out)
-	if env == nil {
-		env = []string{}
-	}
-	pidfd := -1
-	pid, err := syscall.ForkExec(path, args, &syscall.ProcAttr{
-		Dir: dir, Env: env, Files: []uintptr{uintptr(in), uintptr(out), uintptr(out)}, Sys: &syscall.SysProcAttr{PidFD: &pidfd},
-	})
-	if err != nil {
-		return "", 0, err
-	}
-	defer unix.Close(pidfd)
-	late := timeout != nil && !endsWithin(pidfd, time.Duration(*timeout)*time.Second)
-	if late {
-		_ = unix.PidfdSendSignal(pidfd, unix.SIGKILL, nil, 0)
-	}
-	var ws unix.WaitStatus
-	for {
-		if _, err = unix.Wait4(pid, &ws, 0, nil); err != unix.EINTR {
-			break
-		}
-	}
-	_, _ = unix.Seek(out, 0, 0)
-	text, _ := state.ReadAll(out)
-	if late {
-		err = errTimeout
-	}
-	return text, int(ws), err
-}
-
-// endsWithin waits for a process to end.
-func endsWithin(pidfd int, limit time.Duration) bool {
-	end := time.Now().Add(limit)
-	fds := []unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}
-	for {
-		left := time.Until(end)
-		if left < 0 {
-			left = 0
-		}
-		n, err := unix.Poll(fds, int(left.Milliseconds()))
-		if err == unix.EINTR {
-			continue
-		}
-		return n > 0
-	}
-}
-
-// oneLine is the last lines of a program's output as one, at most 300 bytes.
-func oneLine(s string) string {
-	for len(s) > 0 && s[len(s)-1] == '\n' {
-		s = s[:len(s)-1]
-	}
-	if len(s) > 300 {
-		s = "..." + s[len(s)-297:]
-	}
-	b := []byte(s)
-	for i, ch := range b {
-		if ch < 0x20 || ch == 0x7f {
-			b[i] = ' '
-		}
-	}
-	return string(b)
 }

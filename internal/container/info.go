@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"ostia/internal/file"
 	"ostia/internal/spec"
 	"ostia/internal/state"
 
@@ -97,7 +98,7 @@ func userName(uid int) string {
 	if uid == 0 {
 		return "root"
 	}
-	text, err := readFile("/etc/passwd")
+	text, err := file.Read("/etc/passwd")
 	if err == nil {
 		for line := range strings.SplitSeq(text, "\n") {
 			f := strings.SplitN(line, ":", 4)

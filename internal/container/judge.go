@@ -7,6 +7,7 @@ import (
 	"ostia/entrypoint"
 	"ostia/internal/launch"
 	"ostia/internal/plan"
+	"ostia/internal/program"
 	"ostia/internal/spec"
 
 	"golang.org/x/sys/unix"
@@ -228,5 +229,5 @@ func message(b []byte) string {
 	if len(b) < 3 || b[1] != ' ' {
 		return ""
 	}
-	return oneLine(string(b[2:]))
+	return program.OneLine(string(b[2:]))
 }

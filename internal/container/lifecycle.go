@@ -6,6 +6,7 @@ import (
 	"syscall"
 	"time"
 
+	"ostia/internal/program"
 	"ostia/internal/spec"
 	"ostia/internal/state"
 
@@ -123,7 +124,8 @@ func (r *Runtime) destroy(d *state.Dir, s *state.State) error {
 		if g != nil {
 			_ = g.Thaw()
 		}
-		waitEnd(fd)
+		// One stuck in the kernel cannot be waited for.
+		program.EndsWithin(fd, 10*time.Second)
 		unix.Close(fd)
 	}
 	if g != nil {
@@ -153,17 +155,6 @@ func (r *Runtime) destroy(d *state.Dir, s *state.State) error {
 		return h.run("hooks.poststop", hooks, Stopped, 0)
 	}
 	return nil
-}
-
-// waitEnd waits until the process of a pidfd has ended, at most ten seconds:
-// one stuck in the kernel cannot be waited for.
-func waitEnd(pidfd int) {
-	fds := []unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}
-	for {
-		if _, err := unix.Poll(fds, 10_000); err != unix.EINTR {
-			return
-		}
-	}
 }
 
 // Pause freezes every process of the container.

@@ -6,7 +6,9 @@ import (
 	"strconv"
 	"syscall"
 
+	"ostia/internal/file"
 	"ostia/internal/plan"
+	"ostia/internal/program"
 	"ostia/internal/spec"
 
 	"golang.org/x/sys/unix"
@@ -51,14 +53,14 @@ func writeMappings(pid int, l *spec.Linux) error {
 	if canMap() || ownMapping(l.UIDMappings, os.Geteuid()) && ownMapping(l.GIDMappings, os.Getegid()) {
 		if !canMap() {
 			// Without privilege a gid is mapped only where groups cannot be dropped.
-			if err := writeFile(proc+"/setgroups", "deny"); err != nil {
+			if err := file.Write(proc+"/setgroups", "deny"); err != nil {
 				return failed("write", proc+"/setgroups", err)
 			}
 		}
-		if err := writeFile(proc+"/gid_map", mapText(l.GIDMappings)); err != nil {
+		if err := file.Write(proc+"/gid_map", mapText(l.GIDMappings)); err != nil {
 			return &spec.Error{Pointer: "linux.gidMappings", Err: err}
 		}
-		if err := writeFile(proc+"/uid_map", mapText(l.UIDMappings)); err != nil {
+		if err := file.Write(proc+"/uid_map", mapText(l.UIDMappings)); err != nil {
 			return &spec.Error{Pointer: "linux.uidMappings", Err: err}
 		}
 		return nil
@@ -82,7 +84,7 @@ func mapText(ms []spec.IDMapping) string {
 
 // newIDMap runs newuidmap or newgidmap.
 func newIDMap(tool string, pid int, ms []spec.IDMapping) error {
-	path, err := lookPath(tool)
+	path, err := program.Find(tool)
 	if err != nil {
 		return errors.New(tool + " is not installed: it is needed to map more than one's own id (Debian: apt install uidmap)")
 	}
@@ -90,48 +92,13 @@ func newIDMap(tool string, pid int, ms []spec.IDMapping) error {
 	for _, m := range ms {
 		args = append(args, strconv.FormatUint(uint64(m.ContainerID), 10), strconv.FormatUint(uint64(m.HostID), 10), strconv.FormatUint(uint64(m.Size), 10))
 	}
-	out, status, err := runProgram(path, args, os.Environ(), "", nil, nil)
+	mapper := program.Program{Path: path, Args: args, Env: os.Environ()}
+	out, status, err := mapper.Run()
 	if err != nil {
 		return failed(tool, "", err)
 	}
 	if status != 0 {
-		return errors.New(oneLine(out) + ": check the ranges of this user in /etc/subuid and /etc/subgid")
+		return errors.New(program.OneLine(out) + ": check the ranges of this user in /etc/subuid and /etc/subgid")
 	}
 	return nil
-}
-
-func writeFile(path, text string) error {
-	fd, err := unix.Open(path, unix.O_WRONLY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return err
-	}
-	_, err = unix.Write(fd, []byte(text))
-	unix.Close(fd)
-	return err
-}
-
-// lookPath finds a tool of the host on PATH.
-func lookPath(name string) (string, error) {
-	for _, dir := range pathDirs() {
-		path := dir + "/" + name
-		if unix.Access(path, unix.X_OK) == nil {
-			return path, nil
-		}
-	}
-	return "", unix.ENOENT
-}
-
-func pathDirs() []string {
-	path := os.Getenv("PATH")
-	var dirs []string
-	start := 0
-	for i := 0; i <= len(path); i++ {
-		if i == len(path) || path[i] == ':' {
-			if i > start {
-				dirs = append(dirs, path[start:i])
-			}
-			start = i + 1
-		}
-	}
-	return append(dirs, "/usr/bin", "/bin")
 }

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"syscall"
 
+	"ostia/internal/file"
 	"ostia/internal/plan"
 
 	"golang.org/x/sys/unix"
@@ -68,7 +69,7 @@ func memfile(image []byte, files int, dir string) (int, error) {
 		return -1, err
 	}
 	defer unix.Close(fd)
-	if err := writeAll(fd, image); err != nil {
+	if err := file.WriteAll(fd, image); err != nil {
 		return -1, err
 	}
 	const seals = unix.F_SEAL_SEAL | unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_SEAL_WRITE
@@ -83,7 +84,7 @@ func tmpfile(image []byte, files int, dir string) (int, error) {
 	if err != nil {
 		return -1, err
 	}
-	if err = writeAll(w, image); err != nil {
+	if err = file.WriteAll(w, image); err != nil {
 		unix.Close(w)
 		return -1, err
 	}
@@ -101,20 +102,6 @@ func tmpfile(image []byte, files int, dir string) (int, error) {
 // since growing the table of a threaded process past 64 takes milliseconds.
 func above(fd, files int) (int, error) {
 	return unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, max(files, 32))
-}
-
-func writeAll(fd int, b []byte) error {
-	for len(b) > 0 {
-		n, err := unix.Write(fd, b)
-		if err == unix.EINTR {
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		b = b[n:]
-	}
-	return nil
 }
 
 // Report is a message of a stage (see plan.ReportOp).

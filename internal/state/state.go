@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 
+	"ostia/internal/file"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -221,13 +223,9 @@ func (d *Dir) create(name string, b []byte) error {
 	if err != nil {
 		return err
 	}
-	for len(b) > 0 {
-		n, err := unix.Write(fd, b)
-		if err != nil && err != unix.EINTR {
-			unix.Close(fd)
-			return err
-		}
-		b = b[max(n, 0):]
+	if err := file.WriteAll(fd, b); err != nil {
+		unix.Close(fd)
+		return err
 	}
 	return unix.Close(fd)
 }
@@ -238,28 +236,7 @@ func (d *Dir) read(name string) (string, error) {
 		return "", err
 	}
 	defer unix.Close(fd)
-	return ReadAll(fd)
-}
-
-// ReadAll reads a small file to its end.
-func ReadAll(fd int) (string, error) {
-	b := make([]byte, 0, 4096)
-	for {
-		if len(b) == cap(b) {
-			b = append(b, 0)[:len(b)]
-		}
-		n, err := unix.Read(fd, b[len(b):cap(b)])
-		if err == unix.EINTR {
-			continue
-		}
-		if err != nil {
-			return "", err
-		}
-		if n == 0 {
-			return string(b), nil
-		}
-		b = b[:len(b)+n]
-	}
+	return file.ReadAll(fd)
 }
 
 // MakeFifo makes the exec fifo and opens it for reading and writing, so that

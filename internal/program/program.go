@@ -1,0 +1,150 @@
+// Package program runs programs of the host and waits for them: hooks,
+// newuidmap(1), ps(1). What runs in a container is started by launch.
+package program
+
+import (
+	"errors"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"ostia/internal/file"
+
+	"golang.org/x/sys/unix"
+)
+
+// The errors of this package.
+var (
+	ErrNotFound = errors.New("not found in $PATH")
+	ErrTimeout  = errors.New("timed out")
+)
+
+// Program is a program to run.
+type Program struct {
+	Path    string // absolute
+	Args    []string
+	Env     []string // nil is none
+	Dir     string   // "" is the working directory
+	Stdin   string
+	Timeout *int // in seconds; nil waits as long as it takes
+}
+
+// Run runs the program to its end and returns what it wrote to standard output
+// and standard error and its wait status. It has files for all three, so that
+// neither side waits for the other. One that takes too long is killed:
+// ErrTimeout.
+func (p *Program) Run() (output string, status unix.WaitStatus, err error) {
+	in, err := memoryFile("stdin")
+	if err != nil {
+		return "", 0, err
+	}
+	defer unix.Close(in)
+	if err := file.WriteAll(in, p.Stdin); err != nil {
+		return "", 0, err
+	}
+	if _, err := unix.Seek(in, 0, unix.SEEK_SET); err != nil {
+		return "", 0, err
+	}
+	out, err := memoryFile("output")
+	if err != nil {
+		return "", 0, err
+	}
+	defer unix.Close(out)
+	env := p.Env
+	if env == nil {
+		env = []string{} // syscall would pass on this process's
+	}
+	pidfd := -1
+	pid, err := syscall.ForkExec(p.Path, p.Args, &syscall.ProcAttr{
+		Dir: p.Dir, Env: env, Files: []uintptr{uintptr(in), uintptr(out), uintptr(out)}, Sys: &syscall.SysProcAttr{PidFD: &pidfd},
+	})
+	if err != nil {
+		return "", 0, err
+	}
+	defer unix.Close(pidfd)
+	late := p.Timeout != nil && !EndsWithin(pidfd, time.Duration(*p.Timeout)*time.Second)
+	if late {
+		_ = unix.PidfdSendSignal(pidfd, unix.SIGKILL, nil, 0)
+	}
+	for {
+		if _, err = unix.Wait4(pid, &status, 0, nil); err != unix.EINTR {
+			break
+		}
+	}
+	if err != nil {
+		return "", 0, err
+	}
+	if late {
+		err = ErrTimeout
+	}
+	if _, e := unix.Seek(out, 0, unix.SEEK_SET); e != nil {
+		return "", status, e
+	}
+	output, e := file.ReadAll(out)
+	if err == nil {
+		err = e
+	}
+	return output, status, err
+}
+
+func memoryFile(name string) (int, error) { return unix.MemfdCreate(name, unix.MFD_CLOEXEC) }
+
+// EndsWithin waits for the process of a pidfd to end, and reports whether it
+// did in time.
+func EndsWithin(pidfd int, limit time.Duration) bool {
+	end := time.Now().Add(limit)
+	fds := []unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}
+	for {
+		n, err := unix.Poll(fds, int(max(time.Until(end), 0).Milliseconds()))
+		if err != unix.EINTR {
+			return n > 0
+		}
+	}
+}
+
+// Find returns the path of a program on PATH, or in the folders that every
+// host has: engines may start a runtime without a PATH. Relative elements are
+// passed over, because the working directory is a bundle.
+func Find(name string) (string, error) {
+	for dir := range strings.SplitSeq(os.Getenv("PATH")+":/usr/bin:/bin", ":") {
+		if dir == "" || dir[0] != '/' {
+			continue
+		}
+		path := dir + "/" + name
+		var st unix.Stat_t
+		if unix.Stat(path, &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFREG && unix.Access(path, unix.X_OK) == nil {
+			return path, nil
+		}
+	}
+	return "", ErrNotFound
+}
+
+// Ended says how a program ended, and what it said if that is anything.
+func Ended(status unix.WaitStatus, output string) string {
+	text := "exit status " + strconv.Itoa(status.ExitStatus())
+	if status.Signaled() {
+		text = "signal " + strconv.Itoa(int(status.Signal()))
+	}
+	if said := OneLine(output); said != "" {
+		text += ": " + said
+	}
+	return text
+}
+
+// OneLine is text of somebody else's as a part of one line: its end, at most
+// 300 bytes, without control characters.
+func OneLine(s string) string {
+	s = strings.TrimRight(s, "\n")
+	if len(s) > 300 {
+		s = "..." + s[len(s)-297:]
+	}
+	b := []byte(s)
+	for i, ch := range b {
+		if ch < 0x20 || ch == 0x7f {
+			b[i] = ' '
+		}
+	}
+	return string(b)
+}
