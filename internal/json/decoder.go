@@ -345,13 +345,13 @@ func (d *Decoder) Int(bits int) int64 {
 	if d.Null() {
 		return 0
 	}
-	start, text := d.at, d.integer()
+	text := d.integer()
 	if d.err != nil {
 		return 0
 	}
 	n, err := strconv.ParseInt(text, 10, bits)
 	if err != nil {
-		d.at = start
+		d.at -= len(text)
 		d.fail(text + " is out of range (" + strconv.Itoa(bits) + " bits)")
 	}
 	return n
@@ -362,13 +362,13 @@ func (d *Decoder) Uint(bits int) uint64 {
 	if d.Null() {
 		return 0
 	}
-	start, text := d.at, d.integer()
+	text := d.integer()
 	if d.err != nil {
 		return 0
 	}
 	n, err := strconv.ParseUint(text, 10, bits)
 	if err != nil {
-		d.at = start
+		d.at -= len(text)
 		d.fail(text + " is out of range (unsigned, " + strconv.Itoa(bits) + " bits)")
 	}
 	return n
