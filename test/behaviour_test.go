@@ -20,8 +20,11 @@ import (
 
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
-		"recvtty": recvtty,
-		"recvfd":  recvfd,
+		"recvtty":  recvtty,
+		"recvfd":   recvfd,
+		"manager":  manager,
+		"activate": activate,
+		"notify":   notify,
 	})
 }
 

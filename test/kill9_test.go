@@ -51,6 +51,7 @@ func TestKilledAnywhere(t *testing.T) {
 		{name: "exec-user", before: [][]string{words("run -d -b BUNDLE ID")}, command: words("exec ID true"), lives: true, config: userNamespace()},
 		{name: "pause", before: [][]string{words("run -d -b BUNDLE ID")}, command: words("pause ID")},
 		{name: "resume", before: [][]string{words("run -d -b BUNDLE ID"), words("pause ID")}, command: words("resume ID")},
+		{name: "update", before: [][]string{words("run -d -b BUNDLE ID")}, command: words("update --cpu-share 512 ID"), lives: true},
 		{name: "kill", before: [][]string{words("run -d -b BUNDLE ID")}, command: words("kill ID KILL")},
 		{name: "delete-created", before: [][]string{words("create -b BUNDLE ID")}, command: words("delete ID")},
 		{name: "delete-running", before: [][]string{words("run -d -b BUNDLE ID")}, command: words("delete --force ID")},

@@ -1,6 +1,12 @@
 package cli
 
-import "ostia/internal/container"
+import (
+	"strconv"
+
+	"ostia/internal/container"
+
+	"golang.org/x/sys/unix"
+)
 
 var createCommand = command{
 	name:     "create",
@@ -29,7 +35,7 @@ var (
 	pidFileFlag       = flag{name: "pid-file", kind: text, value: "FILE", help: "write the process id to FILE"}
 	noPivotFlag       = flag{name: "no-pivot", kind: boolean, help: "move the root mount instead of pivot_root(2), for a root on an initramfs"}
 	noNewKeyringFlag  = flag{name: "no-new-keyring", kind: boolean, help: "keep the caller's session keyring"}
-	preserveFDsFlag   = flag{name: "preserve-fds", kind: number, value: "N", help: "hand N more descriptors to the process, from 3 on"}
+	preserveFDsFlag   = flag{name: "preserve-fds", kind: number, value: "N", help: "hand N more descriptors to the process, from 3 on, behind those of $LISTEN_FDS"}
 	traceFlag         = flag{name: "trace", kind: text, value: "FILE", help: "write the time of every phase to FILE, as Chrome trace JSON"}
 )
 
@@ -38,10 +44,17 @@ func create(in *invocation) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	return 0, r.Create(createOptions(in))
+	o, err := createOptions(in)
+	if err != nil {
+		return 0, err
+	}
+	return 0, r.Create(o)
 }
 
-func createOptions(in *invocation) container.CreateOptions {
+func createOptions(in *invocation) (container.CreateOptions, error) {
+	listen, err := listenFDs()
+	names, _ := unix.Getenv("LISTEN_FDNAMES")
+	notify, _ := unix.Getenv("NOTIFY_SOCKET")
 	return container.CreateOptions{
 		ID:            in.args[0],
 		Bundle:        in.text("bundle"),
@@ -49,12 +62,30 @@ func createOptions(in *invocation) container.CreateOptions {
 		ConsoleSocket: in.text("console-socket"),
 		PidFile:       in.text("pid-file"),
 		PidfdSocket:   in.text("pidfd-socket"),
+		ListenFDs:     listen,
+		ListenNames:   names,
 		PreserveFDs:   in.number("preserve-fds"),
+		NotifySocket:  notify,
 		NoPivot:       in.is("no-pivot"),
 		NoNewKeyring:  in.is("no-new-keyring"),
 		NoSubreaper:   in.is("no-subreaper"),
 		Detach:        in.is("detach"),
 		Keep:          in.is("keep"),
 		Trace:         in.text("trace"),
+	}, err
+}
+
+// listenFDs is how many descriptors systemd has activated for this process
+// (sd_listen_fds(3)). Without LISTEN_PID they are taken for ours, as crun does.
+func listenFDs() (int, error) {
+	text, _ := unix.Getenv("LISTEN_FDS")
+	pid, _ := unix.Getenv("LISTEN_PID")
+	if text == "" || pid != "" && pid != strconv.Itoa(unix.Getpid()) {
+		return 0, nil
 	}
+	n, err := strconv.ParseUint(text, 10, 16)
+	if err != nil {
+		return 0, usageError("LISTEN_FDS=" + text + ": not a number from 0 to 65535")
+	}
+	return int(n), nil
 }

@@ -51,6 +51,10 @@ func exec(in *invocation) (int, error) {
 	if in.given("no-new-privs") && !in.is("no-new-privs") {
 		return 0, usageError("exec: --no-new-privs=false: not built yet: use --process")
 	}
+	listen, err := listenFDs()
+	if err != nil {
+		return 0, err
+	}
 	cgroups := in.texts("cgroup")
 	if len(cgroups) > 1 {
 		return 0, usageError("exec: --cgroup: more than one is not built yet")
@@ -75,6 +79,7 @@ func exec(in *invocation) (int, error) {
 		PidFile:        in.text("pid-file"),
 		ConsoleSocket:  in.text("console-socket"),
 		PidfdSocket:    in.text("pidfd-socket"),
+		ListenFDs:      listen,
 		PreserveFDs:    in.number("preserve-fds"),
 		IgnorePaused:   in.is("ignore-paused"),
 		Cgroup:         in.text("cgroup"),

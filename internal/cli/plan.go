@@ -19,7 +19,11 @@ func printPlan(in *invocation) (int, error) {
 	if len(in.args) == 0 {
 		in.args = []string{"plan"}
 	}
-	text, err := r.Plan(createOptions(in))
+	o, err := createOptions(in)
+	if err != nil {
+		return 0, err
+	}
+	text, err := r.Plan(o)
 	if err != nil {
 		return 0, err
 	}

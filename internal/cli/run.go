@@ -24,5 +24,9 @@ func run(in *invocation) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	return r.Run(createOptions(in))
+	o, err := createOptions(in)
+	if err != nil {
+		return 0, err
+	}
+	return r.Run(o)
 }

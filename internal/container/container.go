@@ -19,7 +19,10 @@ type CreateOptions struct {
 	ConsoleSocket string
 	PidFile       string
 	PidfdSocket   string
-	PreserveFDs   int
+	ListenFDs     int    // sockets from 3 on that systemd has activated (sd_listen_fds(3))
+	ListenNames   string // their names, separated by colons; may be empty
+	PreserveFDs   int    // descriptors behind those
+	NotifySocket  string // of the service manager (sd_notify(3)); "" is none
 	NoPivot       bool
 	NoNewKeyring  bool
 	NoSubreaper   bool   // run
@@ -46,6 +49,7 @@ type ExecOptions struct {
 	PidFile        string
 	ConsoleSocket  string
 	PidfdSocket    string
+	ListenFDs      int
 	PreserveFDs    int
 	IgnorePaused   bool
 	Cgroup         string // sub-cgroup, or controllers:path

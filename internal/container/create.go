@@ -38,6 +38,7 @@ type creation struct {
 	trace  *trace
 	wait   bool     // create, not run
 	net    chan int // the network namespace being made, nil for none
+	ready  *notifier
 }
 
 // Create makes a container that waits for Start.
@@ -165,6 +166,10 @@ func (c *creation) make(filter plan.Seccomp) error {
 		return failed("state", c.dir.Path(), err)
 	}
 	c.trace.phase("state")
+	c.activate()
+	if err := c.notify(); err != nil {
+		return err
+	}
 	if group != nil {
 		if err := c.r.createCgroup(c); err != nil {
 			return err
@@ -196,7 +201,7 @@ func (c *creation) keepPid() (err error) {
 
 // launch compiles the plan and forks the stage with all its descriptors.
 func (c *creation) launch(filter plan.Seccomp) error {
-	f, err := newFiles(c.o.PreserveFDs)
+	f, err := newFiles(c.o.ListenFDs, c.o.PreserveFDs)
 	if err != nil {
 		return err
 	}
@@ -444,6 +449,7 @@ func (c *creation) close() {
 	if c.stage != nil {
 		c.stage.Close()
 	}
+	c.ready.close()
 	if c.dir != nil {
 		c.dir.Close()
 	}

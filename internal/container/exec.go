@@ -170,7 +170,7 @@ func parseUser(s string) (spec.User, error) {
 }
 
 func (e *execution) launch(dir string) error {
-	f, err := newFiles(e.o.PreserveFDs)
+	f, err := newFiles(e.o.ListenFDs, e.o.PreserveFDs)
 	if err != nil {
 		return err
 	}

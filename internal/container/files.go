@@ -17,12 +17,16 @@ type files struct {
 }
 
 // newFiles starts with stdio and the descriptors that the entry point is to
-// inherit from the caller (--preserve-fds).
-func newFiles(preserve int) (*files, error) {
+// inherit from the caller: LISTEN_FDS, of which any may be closed, as with
+// crun, and --preserve-fds behind them.
+func newFiles(listen, preserve int) (*files, error) {
 	f := &files{list: make([]uintptr, 0, 16)}
-	for fd := range 3 + preserve {
+	for fd := range 3 + listen + preserve {
 		if fd >= 3 {
-			if _, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err != nil {
+			if _, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err != nil && fd < 3+listen {
+				f.list = append(f.list, none)
+				continue
+			} else if err != nil {
 				return nil, &Error{Op: "--preserve-fds", Subject: strconv.Itoa(preserve), Err: errDescriptorClosed(fd)}
 			}
 		}

@@ -13,31 +13,53 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Start lets a created container execute its entry point.
-func (r *Runtime) Start(id string) error {
+// Start lets a created container execute its entry point. With the socket of a
+// service manager it then waits until the container says that it is ready, or
+// ends.
+func (r *Runtime) Start(id, notifySocket string) error {
 	d, s, err := r.open(id)
 	if err != nil {
 		return err
 	}
-	defer d.Close()
-	if st := r.status(d, s); st != Created {
-		return failed("start", id, &statusError{ErrNotCreated, st})
-	}
-	if err := d.Start(); err != nil {
-		if err == unix.ENXIO {
-			return failed("start", id, ErrNotRunning)
-		}
-		return failed("start", id, err)
-	}
-	if !s.Poststart {
-		return nil
-	}
-	config, err := config(s)
-	if err != nil {
+	ready, err := r.start(d, s, notifySocket)
+	d.Close() // others may work on the container meanwhile
+	if err != nil || ready == nil {
 		return err
 	}
-	h := &hookRunner{state: s, bundle: s.Bundle}
-	return h.run("hooks.poststart", config.Hooks.Poststart, Running, s.Pid)
+	defer ready.close()
+	pidfd, err := s.Process()
+	if err != nil {
+		return nil // it has ended
+	}
+	defer unix.Close(pidfd)
+	return failed("NOTIFY_SOCKET", notifySocket, ready.relay(pidfd, s.Pid))
+}
+
+func (r *Runtime) start(d *state.Dir, s *state.State, notifySocket string) (*notifier, error) {
+	id := s.ID
+	if st := r.status(d, s); st != Created {
+		return nil, failed("start", id, &statusError{ErrNotCreated, st})
+	}
+	ready, err := newNotifier(d, notifySocket)
+	if err != nil {
+		return nil, failed("NOTIFY_SOCKET", notifySocket, err)
+	}
+	if err := d.Start(); err != nil {
+		ready.close()
+		if err == unix.ENXIO {
+			err = ErrNotRunning
+		}
+		return nil, failed("start", id, err)
+	}
+	if !s.Poststart {
+		return ready, nil
+	}
+	config, err := config(s)
+	if err == nil {
+		h := &hookRunner{state: s, bundle: s.Bundle}
+		err = h.run("hooks.poststart", config.Hooks.Poststart, Running, s.Pid)
+	}
+	return ready, err
 }
 
 // statusError is an operation that the container's status does not allow.

@@ -19,7 +19,7 @@ func (r *Runtime) Plan(o CreateOptions) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	fds := plan.NoFDs(3 + o.PreserveFDs)
+	fds := plan.NoFDs(3 + o.ListenFDs + o.PreserveFDs)
 	next := fds.First
 	for _, fd := range []*int{&fds.Sync, &fds.Start, &fds.Console, &fds.HookState, &fds.HookOutput} {
 		*fd = next

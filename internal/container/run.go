@@ -28,12 +28,15 @@ func (r *Runtime) Run(o CreateOptions) (status int, err error) {
 		c.undo()
 		return 0, err
 	}
-	if o.Detach {
-		return 0, nil
-	}
 	// Others may work on the container while it runs.
 	c.dir.Close()
 	c.dir = nil
+	if o.Detach {
+		// A lost notification is no failure of the container, which runs.
+		_ = c.ready.relay(c.stage.PidFD, c.stage.Pid)
+		return 0, nil
+	}
+	c.relayBeside()
 	c.trace.phase("running")
 	status, err = c.tty.attend(c.stage)
 	c.trace.phase("wait")

@@ -248,6 +248,27 @@ func (d *Dir) MakeFifo() (int, error) {
 	return unix.Openat(d.fd, newFifoFile, unix.O_RDWR|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 }
 
+// NotifyDir is the folder that a container with a service manager finds its
+// socket in, and NotifySocket the socket's name there.
+const (
+	NotifyDir    = "notify"
+	NotifySocket = "notify.sock"
+)
+
+// MakeNotify makes that folder, for everybody to pass.
+func (d *Dir) MakeNotify() error {
+	err := unix.Mkdirat(d.fd, NotifyDir, 0o755)
+	if err == nil {
+		err = unix.Fchmodat(d.fd, NotifyDir, 0o755, 0) // whatever the umask is
+	}
+	return err
+}
+
+// OpenNotify opens that folder. unix.ENOENT: the container was made without.
+func (d *Dir) OpenNotify() (int, error) {
+	return unix.Openat(d.fd, NotifyDir, unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+}
+
 // Created says that create has succeeded.
 func (d *Dir) Created() error { return unix.Renameat(d.fd, newFifoFile, d.fd, fifoFile) }
 
@@ -282,10 +303,13 @@ func (d *Dir) Remove() error {
 	if err := unix.Rmdir(d.Path()); err != unix.ENOTEMPTY {
 		return err
 	}
-	for _, name := range [...]string{fifoFile, newFifoFile, stateFile + ".new"} {
+	for _, name := range [...]string{fifoFile, newFifoFile, stateFile + ".new", NotifyDir + "/" + NotifySocket} {
 		if err := unix.Unlinkat(d.fd, name, 0); err != nil && err != unix.ENOENT {
 			return err
 		}
+	}
+	if err := unix.Unlinkat(d.fd, NotifyDir, unix.AT_REMOVEDIR); err != nil && err != unix.ENOENT {
+		return err
 	}
 	return unix.Rmdir(d.Path())
 }
