@@ -3,6 +3,7 @@ package cli
 import (
 	"bytes"
 	"encoding/json"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -90,8 +91,17 @@ type enabled struct {
 func TestFeatures(t *testing.T) {
 	var f featureSet
 	strict(t, featuresText(), &f)
-	if f.OCIVersionMax != spec.Version || len(f.Linux.Capabilities) < 41 || len(f.Linux.Namespaces) != 8 || f.Unsafe == nil {
+	if f.OCIVersionMax != spec.Version || len(f.Linux.Capabilities) < 41 || len(f.Linux.Namespaces) != 8 || !slices.IsSorted(f.Unsafe) {
 		t.Errorf("%+v", f)
+	}
+	page, err := os.ReadFile("../../docs/annotations.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range f.Unsafe {
+		if !strings.Contains(string(page), "| `"+name+"`") {
+			t.Errorf("docs/annotations.md does not explain %s", name)
+		}
 	}
 	s := f.Linux.Seccomp
 	for _, known := range s.Actions {

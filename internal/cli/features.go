@@ -34,8 +34,7 @@ func featuresText() string {
 			}
 			e.Key("org.opencontainers.runc.checkpoint.enabled").String("false")
 		})
-		// No annotation of a configuration changes what ostia does.
-		e.Key("potentiallyUnsafeConfigAnnotations").Strings(nil)
+		e.Key("potentiallyUnsafeConfigAnnotations").Strings(spec.UnsafeAnnotations())
 	})
 	return string(e.Bytes()) + "\n"
 }

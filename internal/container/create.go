@@ -152,7 +152,7 @@ func (c *creation) make(filter plan.Seccomp) error {
 	c.state = &state.State{
 		Version: spec.Version, ID: c.o.ID, Bundle: c.bundle, Rootfs: c.rootfs,
 		Created: time.Now().UTC().Format(time.RFC3339Nano), Owner: os.Geteuid(),
-		Annotations: c.spec.Annotations, NoNewKeyring: c.o.NoNewKeyring,
+		Annotations: c.spec.Annotations, NoNewKeyring: c.o.NoNewKeyring, Config: c.config,
 		Poststart: len(c.spec.Hooks.Poststart) > 0, Poststop: len(c.spec.Hooks.Poststop) > 0,
 	}
 	for i := range c.spec.Linux.Namespaces {
@@ -417,7 +417,7 @@ func (c *creation) failed(r *launch.Report) error {
 	note.Verb = ""
 	switch r.Errno {
 	case unix.ECANCELED:
-		return errors.New(note.String() + program.Ended(unix.WaitStatus(r.Value), c.hookOutput()))
+		return errors.New(note.String() + program.Ended(unix.WaitStatus(r.Value), c.hookSaid()))
 	case unix.ETIME:
 		return errors.New(note.String() + "took longer than its timeout and was killed")
 	}
@@ -438,6 +438,11 @@ func (c *creation) undo() {
 	_ = c.dir.Remove()
 	c.dir.Close()
 	c.dir = nil
+	if c.stage != nil && len(c.spec.Hooks.Poststop) > 0 {
+		// What prestart and createRuntime hooks have made is theirs to undo
+		// (runtime.md#lifecycle). The error to tell is why all this is so.
+		_ = c.runHooks("hooks.poststop", c.spec.Hooks.Poststop, Stopped, 0)
+	}
 }
 
 func (c *creation) close() {

@@ -14,8 +14,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// hookFiles are what the stage's own hooks are given: the state, and a file
-// for what they print.
+// hookFiles are what the stage's own hooks are given: the state, and files for
+// what they print.
 type hookFiles struct{ state, output int }
 
 // openHooks makes the files for the hooks that the stage runs.
@@ -28,16 +28,28 @@ func (c *creation) openHooks(f *files, in *plan.Input, _ *syscall.SysProcAttr) e
 	for _, file := range []struct {
 		name string
 		fd   *int
-		num  *int
-	}{{"state", &c.hooks.state, &in.FDs.HookState}, {"output", &c.hooks.output, &in.FDs.HookOutput}} {
+	}{{"state", &c.hooks.state}, {"output", &c.hooks.output}} {
 		fd, err := unix.MemfdCreate(file.name, unix.MFD_CLOEXEC)
 		if err != nil {
 			return failed("hooks", "", err)
 		}
-		*file.fd, *file.num = fd, f.lend(fd)
+		*file.fd = fd
+	}
+	to, err := program.OpenOutput(hookOutput(&c.spec.Extensions), c.hooks.output)
+	if err != nil {
+		return failed("hooks", "", err)
+	}
+	in.FDs.HookState = f.lend(c.hooks.state)
+	for i, num := range [...]*int{&in.FDs.HookStdout, &in.FDs.HookStderr} {
+		if *num = f.lend(to[i]); to[i] != c.hooks.output {
+			f.ours = append(f.ours, to[i])
+		}
 	}
 	return nil
 }
+
+// hookOutput are the files that hooks append to, as annotations ask.
+func hookOutput(x *spec.Extensions) [2]string { return [2]string{x.HookStdout, x.HookStderr} }
 
 // tellHooks puts the state into the file that the stage's hooks read.
 func (c *creation) tellHooks(status string) error {
@@ -51,8 +63,8 @@ func (c *creation) tellHooks(status string) error {
 	return failed("hooks", "", unix.Ftruncate(c.hooks.state, int64(len(text))))
 }
 
-// hookOutput is what the failed hook printed.
-func (c *creation) hookOutput() string {
+// hookSaid is what the failed hook printed.
+func (c *creation) hookSaid() string {
 	if c.hooks == nil {
 		return ""
 	}
@@ -75,14 +87,15 @@ func (c *creation) runtimeHooks() error {
 }
 
 func (c *creation) runHooks(pointer string, hooks []spec.Hook, status string, pid int) error {
-	r := &hookRunner{state: c.state, bundle: c.bundle}
+	r := &hookRunner{state: c.state, bundle: c.bundle, extensions: &c.spec.Extensions}
 	return r.run(pointer, hooks, status, pid)
 }
 
 // hookRunner runs hooks in the runtime's namespaces.
 type hookRunner struct {
-	state  *state.State
-	bundle string
+	state      *state.State
+	bundle     string
+	extensions *spec.Extensions
 }
 
 // run runs hooks one after the other with the state on their stdin and ends
@@ -102,7 +115,9 @@ func (r *hookRunner) one(h *spec.Hook, stdin []byte) error {
 	if len(args) == 0 {
 		args = []string{h.Path}
 	}
-	hook := program.Program{Path: h.Path, Args: args, Env: h.Env, Dir: r.bundle, Stdin: string(stdin), Timeout: h.Timeout}
+	hook := program.Program{
+		Path: h.Path, Args: args, Env: h.Env, Dir: r.bundle, Stdin: string(stdin), Timeout: h.Timeout, Output: hookOutput(r.extensions),
+	}
 	out, status, err := hook.Run()
 	switch {
 	case err == program.ErrTimeout:

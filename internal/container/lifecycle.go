@@ -56,7 +56,7 @@ func (r *Runtime) start(d *state.Dir, s *state.State, notifySocket string) (*not
 	}
 	config, err := config(s)
 	if err == nil {
-		h := &hookRunner{state: s, bundle: s.Bundle}
+		h := &hookRunner{state: s, bundle: s.Bundle, extensions: &config.Extensions}
 		err = h.run("hooks.poststart", config.Hooks.Poststart, Running, s.Pid)
 	}
 	return ready, err
@@ -162,9 +162,10 @@ func (r *Runtime) destroy(d *state.Dir, s *state.State) error {
 		}
 	}
 	var hooks []spec.Hook
+	h := &hookRunner{state: s, bundle: s.Bundle}
 	if s.Poststop {
 		if config, err := config(s); err == nil {
-			hooks = config.Hooks.Poststop
+			hooks, h.extensions = config.Hooks.Poststop, &config.Extensions
 		}
 	}
 	if err := d.Remove(); err != nil {
@@ -173,7 +174,6 @@ func (r *Runtime) destroy(d *state.Dir, s *state.State) error {
 	if len(hooks) > 0 {
 		// Their failure does not undo the deletion (config.md#poststop): it is
 		// reported.
-		h := &hookRunner{state: s, bundle: s.Bundle}
 		return h.run("hooks.poststop", hooks, Stopped, 0)
 	}
 	return nil

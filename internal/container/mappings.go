@@ -27,7 +27,7 @@ func (c *creation) userNamespace(in *plan.Input, sys *syscall.SysProcAttr) {
 	sys.GidMappingsEnableSetgroups = true
 	// An unmapped uid loses its capabilities at the stage's execve: be root of
 	// the namespace before it.
-	sys.Credential = &syscall.Credential{}
+	sys.Credential = &syscall.Credential{NoSetGroups: c.spec.Extensions.KeepGroups}
 }
 
 // canMap reports whether this process may map any id: CAP_SETUID and

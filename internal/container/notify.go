@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"ostia/internal/program"
 	"ostia/internal/spec"
 	"ostia/internal/state"
 
@@ -170,6 +171,6 @@ func (n *notifier) tell(pid int) error {
 	if err != nil {
 		return err
 	}
-	endsWithin(pipe[0], barrierTime)
+	program.EndsWithin(pipe[0], barrierTime)
 	return nil
 }

@@ -21,7 +21,7 @@ func (r *Runtime) Plan(o CreateOptions) (string, error) {
 	}
 	fds := plan.NoFDs(3 + o.ListenFDs + o.PreserveFDs)
 	next := fds.First
-	for _, fd := range []*int{&fds.Sync, &fds.Start, &fds.Console, &fds.HookState, &fds.HookOutput} {
+	for _, fd := range []*int{&fds.Sync, &fds.Start, &fds.Console, &fds.HookState, &fds.HookStdout, &fds.HookStderr} {
 		*fd = next
 		next++
 	}

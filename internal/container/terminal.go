@@ -182,7 +182,14 @@ func tellPid(s *launch.Stage, pidFile, pidfdSocket string) error {
 	return nil
 }
 
-func (c *creation) tellPid() error { return tellPid(c.stage, c.o.PidFile, c.o.PidfdSocket) }
+func (c *creation) tellPid() error {
+	if socket := c.spec.Extensions.PidfdReceiver; socket != "" {
+		if err := sendFD(socket, "pidfd", c.stage.PidFD); err != nil {
+			return failed("annotations.run.oci.pidfd_receiver", socket, err)
+		}
+	}
+	return tellPid(c.stage, c.o.PidFile, c.o.PidfdSocket)
+}
 
 // writePidFile writes a new file and renames it: a reader that sees the name
 // sees the whole number.

@@ -51,8 +51,8 @@ func (c *compiler) hook(h *spec.Hook) {
 	c.Place(isChild)
 	c.Do("rewind the state", unix.SYS_LSEEK, stage.Imm(c.in.FDs.HookState), zero, zero)
 	c.Do("give the state", unix.SYS_DUP3, stage.Imm(c.in.FDs.HookState), zero, zero)
-	c.Do("take the output", unix.SYS_DUP3, stage.Imm(c.in.FDs.HookOutput), stage.Imm(1), zero)
-	c.Do("take the output", unix.SYS_DUP3, stage.Imm(c.in.FDs.HookOutput), stage.Imm(2), zero)
+	c.Do("take the output", unix.SYS_DUP3, stage.Imm(c.in.FDs.HookStdout), stage.Imm(1), zero)
+	c.Do("take the output", unix.SYS_DUP3, stage.Imm(c.in.FDs.HookStderr), stage.Imm(2), zero)
 	c.Do("run", unix.SYS_EXECVE, c.Str(h.Path), c.Vec(args), c.Vec(env))
 
 	c.Place(isParent)

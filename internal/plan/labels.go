@@ -6,6 +6,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// mountContext is the mount option that gives a new file system its label.
+func (c *compiler) mountContext() string {
+	if option := c.spec.Extensions.MountContext; option != "" {
+		return option
+	}
+	return "context"
+}
+
 // labels asks the Linux security module for the label that the next execve
 // shall give (apparmor(7), selinux(8)).
 func (c *compiler) labels() {

@@ -160,7 +160,7 @@ func (c *compiler) filesystem(typ, source string, o *options) stage.Cell {
 		}
 	}
 	if label := c.spec.Linux.MountLabel; label != "" && typ != "proc" && typ != "sysfs" && typ != "mqueue" {
-		set(unix.FSCONFIG_SET_STRING, "context", label)
+		set(unix.FSCONFIG_SET_STRING, c.mountContext(), label)
 	}
 	for _, opt := range o.super {
 		if key, value, ok := strings.Cut(opt, "="); ok {

@@ -123,7 +123,9 @@ func (c *compiler) becomeRoot() {
 	zero := stage.Imm(0)
 	c.Do("become root of the user namespace", unix.SYS_SETRESGID, zero, zero, zero)
 	c.Do("become root of the user namespace", unix.SYS_SETRESUID, zero, zero, zero)
-	c.Do("drop groups", unix.SYS_SETGROUPS, zero, zero).Ignore(unix.EPERM)
+	if !c.spec.Extensions.KeepGroups {
+		c.Do("drop groups", unix.SYS_SETGROUPS, zero, zero).Ignore(unix.EPERM)
+	}
 }
 
 // timeNS makes a time namespace, sets its offsets while nobody is in it, and

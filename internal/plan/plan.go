@@ -60,7 +60,8 @@ type FDs struct {
 	Start      int // exec fifo
 	Console    int // socket that takes the terminal
 	HookState  int // file with the state, for createContainer and startContainer hooks
-	HookOutput int // file that takes the hooks' output
+	HookStdout int // file that takes the hooks' output
+	HookStderr int
 	Trace      int
 	Cgroup     []int // tasks files to join (cgroup v1)
 	Join       []Join
@@ -72,7 +73,7 @@ type FDs struct {
 
 // NoFDs are no descriptors but the first n, which the entry point inherits.
 func NoFDs(n int) FDs {
-	return FDs{First: n, Sync: -1, Start: -1, Console: -1, HookState: -1, HookOutput: -1, Trace: -1, Network: -1, PidNS: -1}
+	return FDs{First: n, Sync: -1, Start: -1, Console: -1, HookState: -1, HookStdout: -1, HookStderr: -1, Trace: -1, Network: -1, PidNS: -1}
 }
 
 // Join is a namespace to join.

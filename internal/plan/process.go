@@ -88,8 +88,18 @@ func (c *compiler) boundingSet(caps *spec.Capabilities) {
 }
 
 func (c *compiler) ids(p *spec.Process) {
+	if !c.spec.Extensions.KeepGroups {
+		c.groups(p.User.AdditionalGids)
+	}
+	gid, uid := stage.Imm(int(int32(p.User.GID))), stage.Imm(int(int32(p.User.UID)))
+	c.About("process.user.gid", -1, "")
+	c.Do("setresgid", unix.SYS_SETRESGID, gid, gid, gid)
+	c.About("process.user.uid", -1, "")
+	c.Do("setresuid", unix.SYS_SETRESUID, uid, uid, uid)
+}
+
+func (c *compiler) groups(gids []uint32) {
 	c.About("process.user.additionalGids", -1, "")
-	gids := p.User.AdditionalGids
 	list := make([]byte, 0, 4*len(gids))
 	for _, g := range gids {
 		list = binary.LittleEndian.AppendUint32(list, g)
@@ -100,11 +110,6 @@ func (c *compiler) ids(p *spec.Process) {
 		// is nothing to drop that it may drop (user_namespaces(7)).
 		o.Ignore(unix.EPERM)
 	}
-	gid, uid := stage.Imm(int(int32(p.User.GID))), stage.Imm(int(int32(p.User.UID)))
-	c.About("process.user.gid", -1, "")
-	c.Do("setresgid", unix.SYS_SETRESGID, gid, gid, gid)
-	c.About("process.user.uid", -1, "")
-	c.Do("setresuid", unix.SYS_SETRESUID, uid, uid, uid)
 }
 
 const capabilityVersion3 = 0x20080522

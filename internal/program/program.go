@@ -28,7 +28,8 @@ type Program struct {
 	Env     []string // nil is none
 	Dir     string   // "" is the working directory
 	Stdin   string
-	Timeout *int // in seconds; nil waits as long as it takes
+	Output  [2]string // files that standard output and error are appended to; "" keeps what is written for Run's result
+	Timeout *int      // in seconds; nil waits as long as it takes
 }
 
 // Run runs the program to its end and returns what it wrote to standard output
@@ -52,13 +53,18 @@ func (p *Program) Run() (output string, status unix.WaitStatus, err error) {
 		return "", 0, err
 	}
 	defer unix.Close(out)
+	to, err := OpenOutput(p.Output, out)
+	if err != nil {
+		return "", 0, err
+	}
+	defer closeOutput(to, out)
 	env := p.Env
 	if env == nil {
 		env = []string{} // syscall would pass on this process's
 	}
 	pidfd := -1
 	pid, err := syscall.ForkExec(p.Path, p.Args, &syscall.ProcAttr{
-		Dir: p.Dir, Env: env, Files: []uintptr{uintptr(in), uintptr(out), uintptr(out)}, Sys: &syscall.SysProcAttr{PidFD: &pidfd},
+		Dir: p.Dir, Env: env, Files: []uintptr{uintptr(in), uintptr(to[0]), uintptr(to[1])}, Sys: &syscall.SysProcAttr{PidFD: &pidfd},
 	})
 	if err != nil {
 		return "", 0, err
@@ -87,6 +93,32 @@ func (p *Program) Run() (output string, status unix.WaitStatus, err error) {
 		err = e
 	}
 	return output, status, err
+}
+
+// OpenOutput opens the files that standard output and error are appended to;
+// what has no path goes to output.
+func OpenOutput(paths [2]string, output int) (to [2]int, err error) {
+	to = [2]int{output, output}
+	for i, path := range paths {
+		if path == "" {
+			continue
+		}
+		fd, err := unix.Open(path, unix.O_WRONLY|unix.O_APPEND|unix.O_CREAT|unix.O_NOCTTY|unix.O_CLOEXEC, 0o600)
+		if err != nil {
+			closeOutput(to, output)
+			return to, &os.PathError{Op: "open", Path: path, Err: err}
+		}
+		to[i] = fd
+	}
+	return to, nil
+}
+
+func closeOutput(to [2]int, output int) {
+	for _, fd := range to {
+		if fd != output {
+			unix.Close(fd)
+		}
+	}
 }
 
 func memoryFile(name string) (int, error) { return unix.MemfdCreate(name, unix.MFD_CLOEXEC) }

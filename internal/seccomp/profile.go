@@ -19,6 +19,7 @@ type profile struct {
 	flags    uint32
 	notify   bool
 	listed   []string // architectures
+	strict   bool     // an unknown system call is refused
 }
 
 // rule is an entry of linux.seccomp.syscalls. Its arguments are in the order of
@@ -52,7 +53,7 @@ const (
 )
 
 func read(s *spec.Seccomp) (*profile, error) {
-	p := &profile{listed: s.Architectures}
+	p := &profile{listed: s.Architectures, strict: s.FailUnknown}
 	for i, name := range s.Architectures {
 		if !knownArchitecture(name) {
 			return nil, refuse(at("architectures", i), "unknown architecture "+name+", use SCMP_ARCH_X86_64 and the like")
@@ -155,6 +156,9 @@ func (p *profile) readRule(i int, s *spec.SeccompRule) error {
 	for j, name := range s.Names {
 		if name == "" {
 			return refuse(at(pointer+".names", j), "empty: name a system call")
+		}
+		if p.strict && find(name) < 0 {
+			return refuse(at(pointer+".names", j), "unknown system call "+name)
 		}
 		if action == unix.SECCOMP_RET_USER_NOTIF && name == "write" {
 			return refuse(at(pointer+".names", j), "write cannot have SCMP_ACT_NOTIFY: it must work before the listener does")

@@ -35,6 +35,9 @@ func Decode(text string) (*Spec, error) {
 	if err := d.End(); err != nil {
 		return nil, err
 	}
+	if err := s.extend(); err != nil {
+		return nil, err
+	}
 	return s, nil
 }
 

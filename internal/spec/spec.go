@@ -14,6 +14,7 @@ type Spec struct {
 	Mounts      []Mount
 	Hooks       Hooks
 	Annotations map[string]string
+	Extensions  Extensions // read from the annotations
 	Linux       Linux
 }
 
@@ -269,6 +270,7 @@ type Seccomp struct {
 	ListenerPath     string
 	ListenerMetadata string
 	Syscalls         []SeccompRule
+	FailUnknown      bool // a name that no architecture has is refused
 }
 
 // SeccompRule is one entry of linux.seccomp.syscalls.

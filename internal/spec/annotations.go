@@ -1,0 +1,74 @@
+package spec
+
+import "strconv"
+
+// The annotations that change what ostia does, by the names that crun gave
+// them (docs/annotations.md).
+const (
+	annotationHookStdout    = "run.oci.hooks.stdout"
+	annotationHookStderr    = "run.oci.hooks.stderr"
+	annotationKeepGroups    = "run.oci.keep_original_groups"
+	annotationMountContext  = "run.oci.mount_context_type"
+	annotationPidfdReceiver = "run.oci.pidfd_receiver"
+	annotationFailUnknown   = "run.oci.seccomp_fail_unknown_syscall"
+	annotationReceiver      = "run.oci.seccomp.receiver"
+)
+
+// UnsafeAnnotations are all of these: an engine that takes annotations from
+// somebody it does not trust must not pass them on
+// (features.md#unsafe-annotations-in-configjson).
+func UnsafeAnnotations() []string {
+	return []string{annotationHookStderr, annotationHookStdout, annotationKeepGroups, annotationMountContext, annotationPidfdReceiver,
+		annotationReceiver, annotationFailUnknown}
+}
+
+// Extensions are what annotations ask for beyond the specification.
+type Extensions struct {
+	HookStdout, HookStderr string // files that hooks append to, on the host; "" for none
+	KeepGroups             bool   // the caller's supplementary groups stay
+	MountContext           string // the mount option of linux.mountLabel (selinux(8)); "" is context
+	PidfdReceiver          string // AF_UNIX socket that gets a pidfd of the first process
+}
+
+// extend reads the annotations. A switch is on unless it is "0", as with crun.
+func (s *Spec) extend() error {
+	x := &s.Extensions
+	for name, value := range s.Annotations {
+		absolute := func() error {
+			if value == "" || value[0] != '/' {
+				return refuse("annotations."+name, strconv.Quote(value)+" is not an absolute path")
+			}
+			return nil
+		}
+		var err error
+		switch name {
+		case annotationHookStdout:
+			x.HookStdout, err = value, absolute()
+		case annotationHookStderr:
+			x.HookStderr, err = value, absolute()
+		case annotationKeepGroups:
+			x.KeepGroups = value != "0"
+		case annotationMountContext:
+			switch value {
+			case "context", "fscontext", "defcontext", "rootcontext":
+				x.MountContext = value
+			default:
+				err = refuse("annotations."+name, strconv.Quote(value)+" is not context, fscontext, defcontext or rootcontext")
+			}
+		case annotationPidfdReceiver:
+			x.PidfdReceiver, err = value, absolute()
+		case annotationFailUnknown:
+			if s.Linux.Seccomp != nil {
+				s.Linux.Seccomp.FailUnknown = value != "0"
+			}
+		case annotationReceiver:
+			if err = absolute(); s.Linux.Seccomp != nil && s.Linux.Seccomp.ListenerPath == "" {
+				s.Linux.Seccomp.ListenerPath = value
+			}
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
