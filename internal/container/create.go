@@ -160,6 +160,9 @@ func (c *creation) make(filter plan.Seccomp) error {
 		c.state.OwnPidNS = c.state.OwnPidNS || n.Flag == unix.CLONE_NEWPID && n.Path == ""
 	}
 	c.state.Cgroup = group
+	if c.state.RootfsMount, err = rootfsMount(c.spec, c.rootfs); err != nil {
+		return err
+	}
 	// First what will be made, then the making: a runtime killed in between
 	// leaves a state that delete can clean up by.
 	if err := c.dir.Write(c.state, c.config); err != nil {
@@ -434,6 +437,9 @@ func (c *creation) undo() {
 	if c.group != nil {
 		_ = c.group.Kill(unix.SIGKILL)
 		_ = c.group.Remove()
+	}
+	if c.state != nil {
+		_ = takeOffMounts(c.state)
 	}
 	_ = c.dir.Remove()
 	c.dir.Close()

@@ -161,6 +161,9 @@ func (r *Runtime) destroy(d *state.Dir, s *state.State) error {
 			return failed("delete", id, err)
 		}
 	}
+	if err := takeOffMounts(s); err != nil {
+		return err
+	}
 	var hooks []spec.Hook
 	h := &hookRunner{state: s, bundle: s.Bundle}
 	if s.Poststop {

@@ -121,12 +121,8 @@ func Compile(in *Input) (*Plan, error) {
 		return nil, err
 	}
 	c.session()
-	if c.hasMountNS() {
-		if err := c.rootfs(); err != nil {
-			return nil, err
-		}
-	} else {
-		c.changeRoot()
+	if err := c.rootfs(); err != nil {
+		return nil, err
 	}
 	c.hostname()
 	c.loopback()

@@ -233,14 +233,10 @@ func validateTimeOffsets(s *Spec) error {
 }
 
 func validateMounts(s *Spec) error {
-	ns, _ := s.has(unix.CLONE_NEWNS)
 	for i, m := range s.Mounts {
 		pointer := at("mounts", i)
 		if m.Destination == "" || strings.IndexByte(m.Destination, 0) >= 0 || strings.IndexByte(m.Source, 0) >= 0 {
 			return refuse(pointer+".destination", "is empty, or a path holds a NUL byte")
-		}
-		if !ns {
-			return refuse(pointer, "needs a mount namespace: it would change the host (add {\"type\": \"mount\"} to linux.namespaces)")
 		}
 		if (len(m.UIDMappings) > 0) != (len(m.GIDMappings) > 0) {
 			return refuse(pointer, "uidMappings and gidMappings come together")
@@ -261,22 +257,15 @@ func validateMounts(s *Spec) error {
 }
 
 func validatePaths(s *Spec) error {
-	ns, _ := s.has(unix.CLONE_NEWNS)
 	for _, f := range [...]struct {
 		pointer string
 		paths   []string
 	}{{"linux.maskedPaths", s.Linux.MaskedPaths}, {"linux.readonlyPaths", s.Linux.ReadonlyPaths}} {
-		if len(f.paths) > 0 && !ns {
-			return refuse(f.pointer, "needs a mount namespace: it would hide the host's files (add {\"type\": \"mount\"} to linux.namespaces)")
-		}
 		for i, p := range f.paths {
 			if p == "" || p[0] != '/' || strings.IndexByte(p, 0) >= 0 {
 				return refuse(at(f.pointer, i), strconv.Quote(p)+" is not an absolute path")
 			}
 		}
-	}
-	if s.Root.Readonly && !ns {
-		return refuse("root.readonly", "needs a mount namespace: add {\"type\": \"mount\"} to linux.namespaces")
 	}
 	return nil
 }

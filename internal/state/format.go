@@ -20,6 +20,7 @@ type State struct {
 	StartTime    uint64 // of that process, see StartTime
 	Bundle       string
 	Rootfs       string
+	RootfsMount  uint64 // without a mount namespace: the mount that Rootfs lies on below the container's
 	Created      string // RFC 3339
 	Owner        int    // uid
 	Annotations  map[string]string
@@ -38,6 +39,9 @@ func (s *State) encode() []byte {
 		e.Key("id").String(s.ID)
 		e.Key("bundle").String(s.Bundle)
 		e.Key("rootfs").String(s.Rootfs)
+		if s.RootfsMount != 0 {
+			e.Key("rootfsMount").Uint(s.RootfsMount)
+		}
 		e.Key("created").String(s.Created)
 		e.Key("owner").Int(int64(s.Owner))
 		annotations(e, s.Annotations)
@@ -84,6 +88,8 @@ func decode(text string) (*State, error) {
 			s.Bundle = d.String()
 		case "rootfs":
 			s.Rootfs = d.String()
+		case "rootfsMount":
+			s.RootfsMount = d.Uint(64)
 		case "created":
 			s.Created = d.String()
 		case "owner":

@@ -47,7 +47,7 @@ func TestValidID(t *testing.T) {
 
 func example() *State {
 	return &State{
-		Version: "1.3.0", ID: "web", Bundle: "/b \"\\\n", Rootfs: "/b/rootfs", Created: "2026-11-24T00:00:00.000000001Z",
+		Version: "1.3.0", ID: "web", Bundle: "/b \"\\\n", Rootfs: "/b/rootfs", RootfsMount: 1 << 63, Created: "2026-11-24T00:00:00.000000001Z",
 		Owner: 4294967294, Annotations: map[string]string{"": "", "a.b/c": "\x00\u2028é"},
 		NoNewKeyring: true, OwnPidNS: true, Poststart: true, Poststop: true,
 		Cgroup: &cgroup.Group{Dirs: []cgroup.Dir{
