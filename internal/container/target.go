@@ -17,10 +17,10 @@ import (
 func makeTarget(s *launch.Stage, fd int, t plan.Target) error {
 	root, err := s.Take(fd)
 	if err != nil {
-		return failed("make", t.Path, err)
+		return failed(t.For.String()+"make", t.Path, err)
 	}
 	defer unix.Close(root)
-	return failed("make", t.Path, makeBelow(root, t))
+	return failed(t.For.String()+"make", t.Path, makeBelow(root, t))
 }
 
 func makeBelow(root int, t plan.Target) error {
