@@ -1,8 +1,12 @@
 package container
 
 import (
+	"os"
+	"runtime"
+	"strconv"
 	"strings"
 
+	"ostia/internal/file"
 	"ostia/internal/launch"
 	"ostia/internal/linux"
 	"ostia/internal/plan"
@@ -14,13 +18,65 @@ import (
 // the stage's descriptor fd, and whatever folder is missing on the way. Links
 // are followed as the container would follow them, also those that lead to
 // something yet to be made; a path that somebody changes meanwhile is an error.
+//
+// It is made as root of the container's user namespace, whose it then is and
+// who alone may make anything in a file system of that namespace; and as this
+// process where that root may not.
 func makeTarget(s *launch.Stage, fd int, t plan.Target) error {
 	root, err := s.Take(fd)
 	if err != nil {
-		return failed(t.For.String()+"make", t.Path, err)
+		return failed("make", t.Path, err)
 	}
 	defer unix.Close(root)
-	return failed(t.For.String()+"make", t.Path, makeBelow(root, t))
+	if uid, gid := rootOf(s.Pid); uid != os.Geteuid() || gid != os.Getegid() {
+		if asIDs(uid, gid, func() error { return makeBelow(root, t) }) == nil {
+			return nil
+		}
+	}
+	return failed("make", t.Path, makeBelow(root, t))
+}
+
+// rootOf is which ids of ours are root in a process's user namespace: ours
+// where that cannot be told.
+func rootOf(pid int) (uid, gid int) {
+	dir := "/proc/" + strconv.Itoa(pid)
+	return mappedRoot(dir+"/uid_map", os.Geteuid()), mappedRoot(dir+"/gid_map", os.Getegid())
+}
+
+func mappedRoot(path string, unknown int) int {
+	text, err := file.Read(path)
+	if err != nil {
+		return unknown
+	}
+	for line := range strings.Lines(text) {
+		f := strings.Fields(line)
+		if len(f) != 3 || f[0] != "0" {
+			continue
+		}
+		if id, err := strconv.Atoi(f[1]); err == nil {
+			return id
+		}
+	}
+	return unknown
+}
+
+// asIDs calls f with these ids for the file system: setfsuid(2), which is a
+// thread's. The thread goes back to its own ids, since it must not end: it may
+// be the one whose end a stage does not survive.
+func asIDs(uid, gid int, f func() error) error {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	ownGID, err := unix.SetfsgidRetGid(gid)
+	if err != nil {
+		return err
+	}
+	defer func() { _, _ = unix.SetfsgidRetGid(ownGID) }()
+	ownUID, err := unix.SetfsuidRetUid(uid)
+	if err != nil {
+		return err
+	}
+	defer func() { _, _ = unix.SetfsuidRetUid(ownUID) }()
+	return f()
 }
 
 func makeBelow(root int, t plan.Target) error {

@@ -6,10 +6,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// cgroupMount mounts the cgroup file system: in a cgroup namespace the
-// container's own cgroup, else the host's tree. It is a bind mount, which in a
-// cgroup namespace looks the same from inside as a new mount and, unlike one,
-// is allowed in every user namespace.
+// cgroupMount mounts the cgroup file system: the container's own cgroup, or on
+// version 2 without a cgroup namespace the host's tree, as runc and crun do. It
+// is a bind mount, which in a cgroup namespace looks the same from inside as a
+// new mount and, unlike one, is allowed in every user namespace.
 func (c *compiler) cgroupMount(dest string, o *options) {
 	hs := c.in.Host.Cgroups
 	if len(hs) == 0 || hs[0].V2 {
@@ -42,13 +42,9 @@ func (c *compiler) cgroupMount(dest string, o *options) {
 		if h.Name == "unified" {
 			continue // of a hybrid host: runc and crun leave it out
 		}
-		source := h.Dir
-		if !c.has(unix.CLONE_NEWCGROUP) {
-			source = "/sys/fs/cgroup/" + h.Name
-		}
 		name := c.Str(h.Name)
 		next := c.NewLabel()
-		c.Do("bind "+source, unix.SYS_OPEN_TREE, stage.Imm(unix.AT_FDCWD), c.Str(source), stage.Imm(unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)).To(mnt).Else(next)
+		c.Do("bind "+h.Dir, unix.SYS_OPEN_TREE, stage.Imm(unix.AT_FDCWD), c.Str(h.Dir), stage.Imm(unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)).To(mnt).Else(next)
 		c.setAttr(mnt, o.attr, 0, false)
 		c.Do("make directory", unix.SYS_MKDIRAT, tmpfs.Val(), name, stage.Imm(0o755))
 		c.openat2("resolve", tmpfs.Val(), name, how).To(dir)

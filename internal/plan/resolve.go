@@ -109,9 +109,8 @@ const (
 
 // Target is a path of the container that may have to be made.
 type Target struct {
-	Path string     // below the descriptor that the report gives
-	File bool       // else a directory
-	For  stage.Note // the member of the configuration that wants it
+	Path string // below the descriptor that the report gives
+	File bool   // else a directory
 }
 
 // target opens a path of the container to mount on. What is missing of it is
@@ -127,12 +126,22 @@ func (c *compiler) target(path string, k kind, flags, resolve uint64) stage.Cell
 	open := func() stage.Op {
 		return c.openat2("resolve", from.Val(), name, c.how(flags, resolve)).To(fd)
 	}
-	if from != c.root && strings.IndexByte(rest, '/') < 0 && k != likeSource {
-		if k == directory {
+	if from != c.root && strings.IndexByte(rest, '/') < 0 {
+		isFile, made := c.NewLabel(), c.NewLabel()
+		if k == likeSource {
+			c.If(c.statMode().Val(), unix.S_IFMT, unix.S_IFDIR, isFile)
+		}
+		if k != file {
 			c.Do("make directory", unix.SYS_MKDIRAT, from.Val(), name, stage.Imm(0o755)).Ignore(unix.EEXIST)
-		} else {
+		}
+		if k == likeSource {
+			c.Goto(made)
+		}
+		c.Place(isFile)
+		if k != directory {
 			c.Do("make file", unix.SYS_MKNODAT, from.Val(), name, stage.Imm(unix.S_IFREG|0o644), stage.Imm(0)).Ignore(unix.EEXIST)
 		}
+		c.Place(made)
 		open()
 		return fd
 	}
@@ -164,6 +173,6 @@ func (c *compiler) target(path string, k kind, flags, resolve uint64) stage.Cell
 
 // wanted is the number of a target that the runtime is to make.
 func (c *compiler) wanted(path string, file bool) stage.Arg {
-	c.targets = append(c.targets, Target{path, file, c.Note()})
+	c.targets = append(c.targets, Target{path, file})
 	return stage.Imm(len(c.targets) - 1)
 }
