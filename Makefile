@@ -16,9 +16,9 @@ COMMIT := $(shell git describe --always --abbrev=40 --dirty --exclude='*' 2>/dev
 
 # Tests on real containers, each a binary that runs in its own folder: here, with a private cgroup2 here, in the guest.
 BEHAVIOUR = $(patsubst %/,%,$(dir $(wildcard test/*_test.go test/*/*_test.go)))
-behaviour = $(sort $(BEHAVIOUR))
+behaviour = $(filter-out test/engines,$(sort $(BEHAVIOUR)))
 
-.PHONY: all demo test unit cross behaviour guest bench fuzz lint install clean
+.PHONY: all demo test unit cross behaviour guest engines engines-smoke bench fuzz lint install clean
 
 all:
 	@$(BUILD) -o ostia ./cmd/ostia
@@ -30,7 +30,7 @@ demo: all
 test: all
 	@test/deps test
 	@$(MAKE) --no-print-directory cross unit fuzz FUZZTIME=3s
-	@$(MAKE) --no-print-directory behaviour guest
+	@$(MAKE) --no-print-directory behaviour guest engines-smoke
 	@echo "test: everything passed"
 
 # The other architectures that ostia promises must compile, tests too.
@@ -61,6 +61,22 @@ guest: $(behaviour:%=build/%.test)
 	@$(GO) build -o build/guest ./test/guest
 	@echo "guest: $(behaviour) in a cgroup v2 guest (emulated, about ten times slower)"
 	@build/guest -t 20m -- sh -c 'for dir; do (cd $$dir && $(CURDIR)/build/$$dir.test -test.timeout 15m) || exit 1; done' sh $(behaviour) </dev/null
+
+# Debian's podman, Docker and containerd with ostia as their runtime, here and in the guest; and a taste of it for `make test`.
+engines = $(CURDIR)/build/test/engines.test -test.timeout 40m
+engines: all build/test/engines.test
+	@test/deps test
+	@test/deps engines
+	@$(GO) build -o build/guest ./test/guest
+	@echo "engines: podman, Docker and containerd on this machine"
+	@cd test/engines && $(engines)
+	@echo "engines: the same in a cgroup v2 guest (emulated, about ten times slower)"
+	@cd test/engines && ../../build/guest -m 4096 -t 45m -- $(engines) </dev/null
+
+engines-smoke: all build/test/engines.test
+	@test/deps engines
+	@echo "engines: a taste of podman, Docker and containerd"
+	@cd test/engines && $(engines) -test.short
 
 bench: all
 	@test/deps demo

@@ -1,0 +1,68 @@
+package engines
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+)
+
+func TestContainerd(t *testing.T) {
+	s := prepare(t)
+	c, err := startContainerd(t, roomDir+"/containerd", s.runtime)
+	check(t, err)
+	if out, err := exec.Command(c.command, "images", "import", "--snapshotter", "native", s.image).CombinedOutput(); err != nil {
+		t.Fatalf("ctr images import: %v\n%s", err, out)
+	}
+	s.run(t, "containerd", "PATH="+filepath.Dir(c.command)+":"+os.Getenv("PATH"))
+}
+
+// containerd is a running containerd with its CRI plugin, of which ostia is
+// the runtime class "ostia" and the default.
+type containerd struct {
+	command string // the client, named ctr, for a PATH
+	socket  string
+}
+
+// startContainerd starts a containerd whose files are all in dir.
+func startContainerd(t *testing.T, dir, runtime string) (containerd, error) {
+	bin := filepath.Join(dir, "bin")
+	c := containerd{filepath.Join(bin, "ctr"), dir + "/sock"}
+	for _, d := range []string{bin, filepath.Join(dir, "net.d")} {
+		if err := os.MkdirAll(d, 0o755); err != nil {
+			return c, err
+		}
+	}
+	packages := packagesDir()
+	config := fmt.Sprintf(`version = 2
+root = %q
+state = %q
+[grpc]
+address = %q
+[plugins."io.containerd.grpc.v1.cri"]
+sandbox_image = %q
+restrict_oom_score_adj = true
+disable_apparmor = true
+[plugins."io.containerd.grpc.v1.cri".cni]
+bin_dir = %q
+conf_dir = %q
+[plugins."io.containerd.grpc.v1.cri".containerd]
+default_runtime_name = "ostia"
+[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.ostia]
+runtime_type = "io.containerd.runc.v2"
+[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.ostia.options]
+BinaryName = %q
+`, dir+"/root", dir+"/state", c.socket, imageName, packages+"/usr/lib/cni", dir+"/net.d", runtime)
+	// The network of a pod: a bridge of its own, which needs no packet filter.
+	network := `{"cniVersion": "0.4.0", "name": "pods", "plugins": [
+	{"type": "bridge", "bridge": "cni0", "isGateway": true, "ipam": {"type": "host-local", "subnet": "10.88.0.0/16"}}]}`
+	wrapper := "#!/bin/sh\nexec " + packages + "/usr/bin/ctr --address " + c.socket + " --namespace engines \"$@\"\n"
+	for name, content := range map[string]string{"config.toml": config, "net.d/10-pods.conflist": network, "bin/ctr": wrapper} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o755); err != nil {
+			return c, err
+		}
+	}
+	return c, startDaemon(t, filepath.Join(dir, "log"), bin,
+		[]string{packages + "/usr/bin/containerd", "--config", dir + "/config.toml"}, []string{c.command, "version"})
+}

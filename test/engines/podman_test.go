@@ -1,0 +1,71 @@
+package engines
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+)
+
+func TestPodman(t *testing.T) {
+	s := prepare(t)
+	p, err := newPodman(roomDir+"/podman", s.runtime)
+	check(t, err)
+	if out, err := exec.Command(p.command, "load", "-q", "-i", s.image).CombinedOutput(); err != nil {
+		t.Fatalf("podman load: %v\n%s", err, out)
+	}
+	s.run(t, "podman", "PATH="+filepath.Dir(p.command)+":"+os.Getenv("PATH"))
+}
+
+// podman is an engine without a daemon: a command with files of its own.
+type podman struct {
+	command string // named podman, for a PATH
+}
+
+// newPodman configures a podman whose files are all in dir.
+func newPodman(dir, runtime string) (podman, error) {
+	bin := filepath.Join(dir, "bin")
+	p := podman{filepath.Join(bin, "podman")}
+	for _, d := range []string{bin, filepath.Join(dir, ".config/containers")} {
+		if err := os.MkdirAll(d, 0o755); err != nil {
+			return p, err
+		}
+	}
+	packages := packagesDir()
+	// Limits: this machine may not raise them, and podman would.
+	config := `[containers]
+default_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]
+seccomp_profile = "` + packages + `/usr/share/containers/seccomp.json"
+netns = "none"
+pids_limit = 1000
+init_path = "` + packages + `/usr/bin/tini-static"
+[engine]
+cgroup_manager = "cgroupfs"
+events_logger = "file"
+conmon_path = ["` + packages + `/usr/bin/conmon"]
+helper_binaries_dir = ["` + packages + `/usr/bin", "` + packages + `/usr/lib/podman"]
+infra_command = "/catatonit"
+runtime = "ostia"
+runtime_supports_json = ["ostia"]
+runtime_supports_nocgroup = ["ostia"]
+[engine.runtimes]
+ostia = ["` + runtime + `"]
+`
+	wrapper := `#!/bin/sh
+export HOME=` + dir + ` CONTAINERS_CONF=` + dir + `/containers.conf CONTAINERS_STORAGE_CONF=` + dir + `/storage.conf
+export CONTAINERS_REGISTRIES_CONF=` + dir + `/registries.conf
+exec ` + packages + `/usr/bin/podman "$@"
+`
+	for name, content := range map[string]string{
+		"containers.conf":                config,
+		"registries.conf":                "",
+		"storage.conf":                   "[storage]\ndriver = \"overlay\"\ngraphroot = \"" + dir + "/storage\"\nrunroot = \"" + dir + "/run\"\n",
+		".config/containers/policy.json": `{"default": [{"type": "insecureAcceptAnything"}]}`,
+		"bin/podman":                     wrapper,
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o755); err != nil {
+			return p, err
+		}
+	}
+	return p, nil
+}
