@@ -21,6 +21,7 @@ var commands = [...]*command{
 	&createCommand, &startCommand, &runCommand, &execCommand, &killCommand, &deleteCommand,
 	&stateCommand, &listCommand, &psCommand, &pauseCommand, &resumeCommand, &updateCommand, &eventsCommand,
 	&planCommand, &specCommand, &featuresCommand,
+	&explainCommand,
 }
 
 // notBuilt are commands of runc and crun that ostia does not have.

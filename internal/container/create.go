@@ -39,6 +39,10 @@ type creation struct {
 	wait   bool     // create, not run
 	net    chan int // the network namespace being made, nil for none
 	ready  *notifier
+
+	// For the report of a failure.
+	failedOp uint32 // of the plan, 0 for none
+	oomKills uint64
 }
 
 // Create makes a container that waits for Start.
@@ -46,11 +50,11 @@ func (r *Runtime) Create(o CreateOptions) error {
 	c := &creation{r: r, o: &o, wait: true}
 	defer c.close()
 	if err := c.begin(); err != nil {
-		return err
+		return c.report("create", err)
 	}
 	if err := c.dir.Created(); err != nil {
 		c.undo()
-		return failed("create", c.dir.Path(), err)
+		return c.report("create", failed("create", r.Root+"/"+o.ID, err))
 	}
 	return nil
 }
@@ -416,13 +420,15 @@ func (c *creation) milestone(r *launch.Report) (done bool, err error) {
 
 // failed is the error for a failed op, with what a hook has printed.
 func (c *creation) failed(r *launch.Report) error {
+	c.failedOp = r.Op
 	note, _ := c.plan.Failed(r.Op)
 	note.Verb = ""
+	hook := strings.TrimSuffix(note.String(), ": ")
 	switch r.Errno {
 	case unix.ECANCELED:
-		return errors.New(note.String() + program.Ended(unix.WaitStatus(r.Value), c.hookSaid()))
+		return &spec.Error{Pointer: hook, Err: &hookError{program.Ended(unix.WaitStatus(r.Value), ""), c.hookSaid()}}
 	case unix.ETIME:
-		return errors.New(note.String() + "took longer than its timeout and was killed")
+		return &spec.Error{Pointer: hook, Err: &hookError{"took longer than its timeout and was killed", ""}}
 	}
 	j := judge{stage: c.stage, plan: c.plan, process: c.spec.Process, spec: c.spec}
 	return j.failure(r)
@@ -435,6 +441,7 @@ func (c *creation) undo() {
 		c.stage.Kill()
 	}
 	if c.group != nil {
+		c.oomKills, _ = c.group.OOMKills()
 		_ = c.group.Kill(unix.SIGKILL)
 		_ = c.group.Remove()
 	}

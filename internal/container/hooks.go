@@ -1,7 +1,6 @@
 package container
 
 import (
-	"errors"
 	"strconv"
 	"syscall"
 
@@ -121,11 +120,21 @@ func (r *hookRunner) one(h *spec.Hook, stdin []byte) error {
 	out, status, err := hook.Run()
 	switch {
 	case err == program.ErrTimeout:
-		return errors.New("took longer than its timeout of " + strconv.Itoa(*h.Timeout) + " s and was killed")
+		return &hookError{"took longer than its timeout of " + strconv.Itoa(*h.Timeout) + " s and was killed", out}
 	case err != nil:
 		return err
 	case status != 0:
-		return errors.New(program.Ended(status, out))
+		return &hookError{program.Ended(status, ""), out}
 	}
 	return nil
+}
+
+// hookError is a hook that failed: how it ended, and what it printed.
+type hookError struct{ how, output string }
+
+func (e *hookError) Error() string {
+	if said := program.OneLine(e.output); said != "" {
+		return e.how + ": " + said
+	}
+	return e.how
 }

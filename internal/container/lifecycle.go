@@ -57,7 +57,9 @@ func (r *Runtime) start(d *state.Dir, s *state.State, notifySocket string) (*not
 	config, err := config(s)
 	if err == nil {
 		h := &hookRunner{state: s, bundle: s.Bundle, extensions: &config.Extensions}
-		err = h.run("hooks.poststart", config.Hooks.Poststart, Running, s.Pid)
+		if err = h.run("hooks.poststart", config.Hooks.Poststart, Running, s.Pid); err != nil {
+			_ = d.Report(newReport("start", s.Bundle, err).encode()) // the error is told all the same
+		}
 	}
 	return ready, err
 }

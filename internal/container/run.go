@@ -22,11 +22,11 @@ func (r *Runtime) Run(o CreateOptions) (status int, err error) {
 		}
 	}
 	if err := c.begin(); err != nil {
-		return 0, err
+		return 0, c.report("run", err)
 	}
 	if err := c.runHooks("hooks.poststart", c.spec.Hooks.Poststart, "running", c.stage.Pid); err != nil {
 		c.undo()
-		return 0, err
+		return 0, c.report("run", err)
 	}
 	// Others may work on the container while it runs.
 	c.dir.Close()
@@ -40,6 +40,7 @@ func (r *Runtime) Run(o CreateOptions) (status int, err error) {
 	c.trace.phase("running")
 	status, err = c.tty.attend(c.stage)
 	c.trace.phase("wait")
+	c.reportEnd(status, err)
 	if !o.Keep {
 		if e := r.deleteStopped(o.ID, c.state); e != nil && err == nil {
 			err = e

@@ -17,8 +17,12 @@ const maxDepth = 200
 type Decoder struct {
 	text string
 	at   int
+	last int // where the string or number read last begins
 	path []segment
 	err  error
+	// Of a lenient decoder: what it went on after.
+	lenient bool
+	refused []error
 }
 
 // segment is a member or an element on the way to the current value.
@@ -58,21 +62,41 @@ func (d *Decoder) End() error {
 // Err returns the first error.
 func (d *Decoder) Err() error { return d.err }
 
-// Refuse makes the current value an error.
-func (d *Decoder) Refuse(reason string) { d.fail(reason) }
+// Lenient makes the decoder go on after a value that is JSON and not what is
+// wanted, as if it were not there. Refused returns those errors.
+func (d *Decoder) Lenient() { d.lenient = true }
+
+// Refused returns what a lenient decoder has passed over.
+func (d *Decoder) Refused() []error { return d.refused }
+
+// Refuse makes the value that was just read an error.
+func (d *Decoder) Refuse(reason string) {
+	switch err := d.error(d.last, reason); {
+	case d.err != nil:
+	case d.lenient:
+		d.refused = append(d.refused, err)
+	default:
+		d.err, d.at = err, len(d.text)
+	}
+}
 
 func (d *Decoder) fail(reason string) {
 	if d.err != nil {
 		return
 	}
+	d.err = d.error(d.at, reason)
+	d.at = len(d.text)
+}
+
+// error is an error about what is at a place of the text.
+func (d *Decoder) error(at int, reason string) *Error {
 	line, column := 1, 1
-	for i := 0; i < d.at && i < len(d.text); i++ {
+	for i := 0; i < at && i < len(d.text); i++ {
 		if column++; d.text[i] == '\n' {
 			line, column = line+1, 1
 		}
 	}
-	d.err = &Error{line, column, d.pointer(), reason}
-	d.at = len(d.text)
+	return &Error{line, column, d.pointer(), reason}
 }
 
 // pointer is the path as people write it.
@@ -134,6 +158,18 @@ func (d *Decoder) found() string {
 // want fails with what should have come.
 func (d *Decoder) want(what string) { d.fail("expected " + what + ", found " + d.found()) }
 
+// mismatch is a value of another type than what is wanted.
+func (d *Decoder) mismatch(what string) {
+	switch c := d.peek(); {
+	case !d.lenient, c == 0, c == '}', c == ']', c == ',', c == ':':
+		d.want(what)
+	default:
+		d.last = d.at
+		d.Refuse("expected " + what + ", found " + d.found())
+		d.Skip()
+	}
+}
+
 // Null consumes a null if that is next.
 func (d *Decoder) Null() bool {
 	if d.peek() == 'n' {
@@ -166,7 +202,7 @@ func (d *Decoder) Object(member func(key string)) {
 		key := d.str()
 		d.path = append(d.path, segment{key, -1})
 		if !keys.add(key) {
-			d.fail("duplicate member")
+			d.Refuse("duplicate member")
 		}
 		if d.peek() != ':' {
 			d.want("':' after a member's name")
@@ -205,7 +241,7 @@ func (d *Decoder) open(c byte, what string) bool {
 		return false
 	}
 	if d.peek() != c {
-		d.want(what)
+		d.mismatch(what)
 		return false
 	}
 	if len(d.path) >= maxDepth {
@@ -312,7 +348,7 @@ func (d *Decoder) Bool() bool {
 	case 'n':
 		d.word("null")
 	default:
-		d.want("true or false")
+		d.mismatch("true or false")
 	}
 	return false
 }
@@ -325,7 +361,7 @@ func (d *Decoder) String() string {
 	case 'n':
 		d.word("null")
 	default:
-		d.want("a string")
+		d.mismatch("a string")
 	}
 	return ""
 }
@@ -342,57 +378,51 @@ func (d *Decoder) Strings() []string {
 
 // Int reads an integer of so many bits.
 func (d *Decoder) Int(bits int) int64 {
-	if d.Null() {
-		return 0
-	}
-	text := d.integer()
-	if d.err != nil {
+	text, ok := d.integer()
+	if !ok {
 		return 0
 	}
 	n, err := strconv.ParseInt(text, 10, bits)
 	if err != nil {
-		d.at -= len(text)
-		d.fail(text + " is out of range (" + strconv.Itoa(bits) + " bits)")
+		d.Refuse(text + " is out of range (" + strconv.Itoa(bits) + " bits)")
 	}
 	return n
 }
 
 // Uint reads an unsigned integer of so many bits.
 func (d *Decoder) Uint(bits int) uint64 {
-	if d.Null() {
-		return 0
-	}
-	text := d.integer()
-	if d.err != nil {
+	text, ok := d.integer()
+	if !ok {
 		return 0
 	}
 	n, err := strconv.ParseUint(text, 10, bits)
 	if err != nil {
-		d.at -= len(text)
-		d.fail(text + " is out of range (unsigned, " + strconv.Itoa(bits) + " bits)")
+		d.Refuse(text + " is out of range (unsigned, " + strconv.Itoa(bits) + " bits)")
 	}
 	return n
 }
 
-func (d *Decoder) integer() string {
+// integer reads the text of a whole number; there is none for null.
+func (d *Decoder) integer() (text string, ok bool) {
 	c := d.peek()
 	if c != '-' && (c < '0' || c > '9') {
-		d.want("a number")
-		return ""
+		if !d.Null() {
+			d.mismatch("a number")
+		}
+		return "", false
 	}
-	start := d.at
 	text, whole := d.number()
 	if !whole && d.err == nil {
-		d.at = start
-		d.fail("expected a whole number, found " + text)
+		d.Refuse("expected a whole number, found " + text)
 	}
-	return text
+	return text, whole && d.err == nil
 }
 
 // number reads a number and tells whether it has neither fraction nor
 // exponent.
 func (d *Decoder) number() (text string, whole bool) {
 	start := d.at
+	d.last = start
 	if d.at < len(d.text) && d.text[d.at] == '-' {
 		d.at++
 	}
@@ -433,6 +463,7 @@ func (d *Decoder) digits() int {
 
 // str reads a string; the next byte is its quote.
 func (d *Decoder) str() string {
+	d.last = d.at
 	start := d.at + 1
 	for i := start; i < len(d.text); i++ {
 		c := d.text[i]

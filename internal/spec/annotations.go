@@ -30,22 +30,29 @@ type Extensions struct {
 	PidfdReceiver          string // AF_UNIX socket that gets a pidfd of the first process
 }
 
-// extend reads the annotations. A switch is on unless it is "0", as with crun.
-func (s *Spec) extend() error {
+// extend reads the annotations into Extensions and returns what is wrong with
+// them. A switch is on unless it is "0", as with crun.
+func (s *Spec) extend() (p problems) {
+	if len(s.Annotations) == 0 {
+		return nil
+	}
 	x := &s.Extensions
-	for name, value := range s.Annotations {
-		absolute := func() error {
-			if value == "" || value[0] != '/' {
-				return refuse("annotations."+name, strconv.Quote(value)+" is not an absolute path")
-			}
-			return nil
+	for _, name := range UnsafeAnnotations() {
+		value, ok := s.Annotations[name]
+		if !ok {
+			continue
 		}
-		var err error
+		path := func() string {
+			if value == "" || value[0] != '/' {
+				p.refuse("annotations."+name, strconv.Quote(value)+" is not an absolute path")
+			}
+			return value
+		}
 		switch name {
 		case annotationHookStdout:
-			x.HookStdout, err = value, absolute()
+			x.HookStdout = path()
 		case annotationHookStderr:
-			x.HookStderr, err = value, absolute()
+			x.HookStderr = path()
 		case annotationKeepGroups:
 			x.KeepGroups = value != "0"
 		case annotationMountContext:
@@ -53,22 +60,19 @@ func (s *Spec) extend() error {
 			case "context", "fscontext", "defcontext", "rootcontext":
 				x.MountContext = value
 			default:
-				err = refuse("annotations."+name, strconv.Quote(value)+" is not context, fscontext, defcontext or rootcontext")
+				p.refuse("annotations."+name, strconv.Quote(value)+" is not context, fscontext, defcontext or rootcontext")
 			}
 		case annotationPidfdReceiver:
-			x.PidfdReceiver, err = value, absolute()
+			x.PidfdReceiver = path()
 		case annotationFailUnknown:
 			if s.Linux.Seccomp != nil {
 				s.Linux.Seccomp.FailUnknown = value != "0"
 			}
 		case annotationReceiver:
-			if err = absolute(); s.Linux.Seccomp != nil && s.Linux.Seccomp.ListenerPath == "" {
-				s.Linux.Seccomp.ListenerPath = value
+			if receiver := path(); s.Linux.Seccomp != nil && s.Linux.Seccomp.ListenerPath == "" {
+				s.Linux.Seccomp.ListenerPath = receiver
 			}
 		}
-		if err != nil {
-			return err
-		}
 	}
-	return nil
+	return p
 }

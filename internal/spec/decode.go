@@ -6,6 +6,17 @@ import "ostia/internal/json"
 // does not act on are checked to be JSON and ignored.
 func Decode(text string) (*Spec, error) {
 	d := json.NewDecoder(text)
+	s := decode(d)
+	if err := d.End(); err != nil {
+		return nil, err
+	}
+	if err := s.extend().first(); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+func decode(d *json.Decoder) *Spec {
 	s := new(Spec)
 	d.Object(func(key string) {
 		switch key {
@@ -32,13 +43,7 @@ func Decode(text string) (*Spec, error) {
 			d.Skip()
 		}
 	})
-	if err := d.End(); err != nil {
-		return nil, err
-	}
-	if err := s.extend(); err != nil {
-		return nil, err
-	}
-	return s, nil
+	return s
 }
 
 // DecodeProcess reads a process object: the file of exec --process.

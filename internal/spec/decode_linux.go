@@ -38,6 +38,7 @@ func decodeLinux(d *json.Decoder, l *Linux) {
 			// What cannot be honoured is not ignored.
 			if !d.Null() {
 				d.Refuse("not supported yet: remove it to run without")
+				d.Skip()
 			}
 		default:
 			d.Skip()

@@ -113,9 +113,12 @@ func (p *Program) Image() []byte {
 
 // Failed is the note of the op that a failure record names by its address.
 func (p *Program) Failed(address uint32) (Note, bool) {
-	i := (int(address) - dataBase - opsOff) / opSize
+	i := opAt(address)
 	if i <= 0 || i >= len(p.ops) {
 		return Note{Index: -1}, false
 	}
 	return p.noteOf(i), true
 }
+
+// opAt is the number of the op at an address.
+func opAt(address uint32) int { return (int(address) - dataBase - opsOff) / opSize }

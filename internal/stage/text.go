@@ -45,6 +45,16 @@ func (p *Program) Text(name func(nr int) string) string {
 	return b.String()
 }
 
+// CallText is the system call of a failed op, given its address, for people; ""
+// if it is none.
+func (p *Program) CallText(address uint32, name func(nr int) string) string {
+	i := opAt(address)
+	if i <= 0 || i >= len(p.ops) || p.ops[i].nr == Assert {
+		return ""
+	}
+	return p.call(&p.ops[i], name)
+}
+
 func (p *Program) call(o *op, name func(int) string) string {
 	if o.nr == Assert {
 		switch {

@@ -6,6 +6,7 @@ package state
 
 import (
 	"errors"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -303,7 +304,7 @@ func (d *Dir) Remove() error {
 	if err := unix.Rmdir(d.Path()); err != unix.ENOTEMPTY {
 		return err
 	}
-	for _, name := range [...]string{fifoFile, newFifoFile, stateFile + ".new", NotifyDir + "/" + NotifySocket} {
+	for _, name := range [...]string{fifoFile, newFifoFile, stateFile + ".new", reportFile, reportFile + ".new", NotifyDir + "/" + NotifySocket} {
 		if err := unix.Unlinkat(d.fd, name, 0); err != nil && err != unix.ENOENT {
 			return err
 		}
@@ -324,7 +325,12 @@ func List(root string) ([]string, error) {
 		return nil, err
 	}
 	defer unix.Close(fd)
-	var ids []string
+	names, err := namesIn(fd)
+	return slices.DeleteFunc(names, func(name string) bool { return !ValidID(name) }), err
+}
+
+// namesIn lists a directory.
+func namesIn(fd int) (names []string, err error) {
 	buf := make([]byte, 8192)
 	for {
 		n, err := unix.ReadDirent(fd, buf)
@@ -332,16 +338,10 @@ func List(root string) ([]string, error) {
 			return nil, err
 		}
 		if n <= 0 {
-			break
+			return names, nil
 		}
-		_, _, names := unix.ParseDirent(buf[:n], -1, nil)
-		for _, name := range names {
-			if ValidID(name) {
-				ids = append(ids, name)
-			}
-		}
+		_, _, names = unix.ParseDirent(buf[:n], -1, names)
 	}
-	return ids, nil
 }
 
 // StartTime is when a process started, in clock ticks since boot (field 22 of
