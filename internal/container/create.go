@@ -400,10 +400,6 @@ func (c *creation) milestone(r *launch.Report) (done bool, err error) {
 	case plan.WantListener:
 		err = c.passListener(int(r.Value))
 	case plan.WantWord:
-		if program.EndsWithin(c.stage.PidFD, 0) {
-			// Killed as it forked: the process that asks is one that nobody knows.
-			return false, errors.New("the container's first process was killed before it was ready")
-		}
 		j := judge{stage: c.stage, plan: c.plan, process: c.spec.Process, spec: c.spec}
 		err, done = j.approve(r), c.wait
 		if err == nil {

@@ -6,11 +6,13 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"ostia/internal/file"
 	"ostia/internal/launch"
 	"ostia/internal/linux"
 	"ostia/internal/plan"
+	"ostia/internal/program"
 	"ostia/internal/spec"
 	"ostia/internal/state"
 
@@ -85,10 +87,21 @@ func (r *Runtime) Exec(id string, o ExecOptions) (status int, err error) {
 // enough for whatever has failed.
 func (e *execution) explain(err error) error {
 	// ESRCH: it is ending, so it has no namespaces any more.
-	if !e.state.Alive() || errors.Is(err, unix.ESRCH) {
+	if !e.state.Alive() || errors.Is(err, unix.ESRCH) || errors.Is(err, unix.ENOMEM) && e.ending() {
 		return failed("exec", e.state.ID, ErrNotRunning)
 	}
 	return err
+}
+
+// ending reports whether the container's first process is about to end: a pid
+// namespace takes no new process from then on, which fork(2) calls ENOMEM.
+func (e *execution) ending() bool {
+	fd, err := e.state.Process()
+	if err != nil {
+		return true
+	}
+	defer unix.Close(fd)
+	return program.EndsWithin(fd, time.Second)
 }
 
 // makeProcess is the process of --process, or the container's own changed by

@@ -21,6 +21,8 @@ type Stage struct {
 	sock  int // our end of the socket; -1 when closed
 	n     int // candidates of its plan
 	buf   []byte
+	forks bool   // the process that goes on has not been adopted yet
+	held  []byte // its report, which has overtaken that of the process that forked it
 }
 
 // Socket makes the socket between the runtime and a stage. The stage's end is
@@ -44,7 +46,7 @@ func Start(p *plan.Plan, files []uintptr, sys *syscall.SysProcAttr, sock int, di
 		return nil, err
 	}
 	defer unix.Close(fd)
-	s := &Stage{PidFD: -1, sock: sock, n: len(p.Candidates), buf: make([]byte, plan.MaxReport(len(p.Candidates)))}
+	s := &Stage{PidFD: -1, sock: sock, n: len(p.Candidates), buf: make([]byte, plan.MaxReport(len(p.Candidates))), forks: p.Forks}
 	sys.PidFD = &s.PidFD
 	s.Pid, err = syscall.ForkExec("/proc/self/fd/"+strconv.Itoa(fd), []string{"ostia"}, &syscall.ProcAttr{Env: []string{}, Files: files, Sys: sys})
 	if err != nil {
@@ -120,28 +122,72 @@ type Report struct {
 // the entry point, waits for start, or is gone.
 var ErrClosed = errors.New("the stage has closed its socket")
 
+// ErrKilled says that the process that was to fork the one that goes on was
+// killed before it could report it.
+var ErrKilled = errors.New("the container's first process was killed before it was ready")
+
 // Next waits for a report. The report's slices are good until the next call.
 func (s *Stage) Next() (Report, error) {
+	if held := s.held; held != nil {
+		s.held = nil
+		return s.parse(held)
+	}
+	n, err := s.receive()
+	if err != nil {
+		return Report{}, err
+	}
+	r, err := s.parse(s.buf[:n])
+	if err == nil && s.forks && r.Op == 0 && r.Milestone != plan.Forked && r.Milestone != plan.WantMaps {
+		return s.overtaken(s.buf[:n])
+	}
+	return r, err
+}
+
+// overtaken keeps the report of a process that its parent has not reported
+// yet, and returns the parent's. The parent ends as soon as it has reported; if
+// it is killed instead, nobody knows the process that goes on.
+func (s *Stage) overtaken(report []byte) (Report, error) {
+	s.held = append([]byte(nil), report...)
+	ready(s.PidFD, -1)
+	if !ready(s.sock, 0) {
+		return Report{}, ErrKilled
+	}
+	n, err := s.receive()
+	if err != nil {
+		return Report{}, err
+	}
+	return s.parse(s.buf[:n])
+}
+
+// ready waits until a descriptor can be read, a pidfd until its process has
+// ended, for some milliseconds or, with -1, for ever.
+func ready(fd, milliseconds int) bool {
+	fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
 	for {
-		n, err := unix.Read(s.sock, s.buf)
-		if err == unix.EINTR {
-			continue
+		if n, err := unix.Poll(fds, milliseconds); err != unix.EINTR {
+			return n > 0
 		}
-		if err == unix.ECONNRESET || err == nil && n == 0 {
-			return Report{}, ErrClosed
-		}
-		if err != nil {
-			return Report{}, err
-		}
-		fixed := plan.ReportWords + 4*s.n
-		if n < fixed {
-			return Report{}, unix.EPROTO
-		}
-		return s.parse(s.buf[:n], fixed), nil
 	}
 }
 
-func (s *Stage) parse(b []byte, fixed int) Report {
+func (s *Stage) receive() (int, error) {
+	for {
+		n, err := unix.Read(s.sock, s.buf)
+		switch {
+		case err == unix.EINTR:
+		case err == unix.ECONNRESET || err == nil && n == 0:
+			return 0, ErrClosed
+		default:
+			return n, err
+		}
+	}
+}
+
+func (s *Stage) parse(b []byte) (Report, error) {
+	fixed := plan.ReportWords + 4*s.n
+	if len(b) < fixed {
+		return Report{}, unix.EPROTO
+	}
 	word := func(at int) uint32 { return binary.LittleEndian.Uint32(b[at:]) }
 	r := Report{
 		Op:        word(plan.ReportOp),
@@ -162,7 +208,7 @@ func (s *Stage) parse(b []byte, fixed int) Report {
 	if r.Op != 0 {
 		r.Milestone = 0
 	}
-	return r
+	return r, nil
 }
 
 // Go lets a waiting stage go on.
@@ -199,7 +245,7 @@ func (s *Stage) Adopt(pid int) error {
 		unix.Close(s.PidFD)
 	}
 	_, _ = s.Reap()
-	s.Pid, s.PidFD = pid, fd
+	s.Pid, s.PidFD, s.forks = pid, fd, false
 	return nil
 }
 

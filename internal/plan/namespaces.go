@@ -152,6 +152,7 @@ func (c *compiler) timeNS() error {
 // fork goes on in a child, which is in the new pid namespace and the runtime's
 // child like this process, which reports the child's pid and ends.
 func (c *compiler) fork() {
+	c.forks = true
 	pid := c.reportWord(ReportValue)
 	c.About("linux.namespaces", -1, "pid")
 	c.Do("fork", unix.SYS_CLONE, stage.Imm(unix.CLONE_PARENT|int(unix.SIGCHLD)), stage.Imm(0), stage.Imm(0), stage.Imm(0), stage.Imm(0)).To(pid)

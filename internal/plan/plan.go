@@ -88,6 +88,7 @@ type Plan struct {
 	*stage.Program
 	Candidates []string // the paths at which the entry point is looked for, in order
 	Targets    []Target // what the stage may want made
+	Forks      bool     // the process that is started forks the one that goes on, and reports Forked
 }
 
 // compiler holds what the concerns share while a plan is made.
@@ -108,6 +109,7 @@ type compiler struct {
 	paths      []stage.Arg // the same
 	hows       []openHow
 	targets    []Target
+	forks      bool
 	statBuffer stage.Arg
 }
 
@@ -194,5 +196,5 @@ func (c *compiler) isNew(flag uint64) bool {
 // finish adds the failure handler and closes the plan.
 func (c *compiler) finish() (*Plan, error) {
 	c.failure()
-	return &Plan{Program: c.Program, Candidates: c.names, Targets: c.targets}, nil
+	return &Plan{Program: c.Program, Candidates: c.names, Targets: c.targets, Forks: c.forks}, nil
 }
