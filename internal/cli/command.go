@@ -19,13 +19,13 @@ type command struct {
 // linker lays those out; copies of the structs would be made at every start.
 var commands = [...]*command{
 	&createCommand, &startCommand, &runCommand, &execCommand, &killCommand, &deleteCommand,
-	&stateCommand, &listCommand, &psCommand, &pauseCommand, &resumeCommand, &updateCommand, &eventsCommand,
+	&stateCommand, &listCommand, &psCommand, &pauseCommand, &resumeCommand, &updateCommand, &eventsCommand, &mountsCommand,
 	&planCommand, &specCommand, &featuresCommand,
 	&explainCommand,
 }
 
 // notBuilt are commands of runc and crun that ostia does not have.
-var notBuilt = [...]string{"checkpoint", "restore", "mounts"}
+var notBuilt = [...]string{"checkpoint", "restore"}
 
 // commandNamed finds a command. It refuses what is none with the nearest one.
 func commandNamed(name string) (*command, error) {

@@ -60,15 +60,22 @@ func resourcesOf(in *invocation) (string, error) {
 	if limits != "{}" {
 		return "", usageError("update: --resources and flags for single limits exclude each other: write them into the file")
 	}
-	path := in.text("resources")
-	var text string
+	text, err := readInput(in.text("resources"))
+	if err != nil {
+		return "", &failure{"update: --resources", err}
+	}
+	return text, nil
+}
+
+// readInput reads a file; - is standard input.
+func readInput(path string) (text string, err error) {
 	if path == "-" {
 		text, err = file.ReadAll(0)
 	} else {
 		text, err = file.Read(path)
 	}
 	if err != nil {
-		return "", &failure{"update: --resources " + path, err}
+		return "", &failure{path, err}
 	}
 	return text, nil
 }

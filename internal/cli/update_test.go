@@ -16,8 +16,8 @@ func TestUpdateFlags(t *testing.T) {
 		{"update --cpu-period -5 c", "", "update: --cpu-period -5: not a whole number of 0 or more"},
 		{"update --cpu-quota 5.5 c", "", "update: --cpu-quota 5.5: not a whole number"},
 		{"update -r - --memory 1 c", "", "exclude each other"},
-		{"update -r /no/such c", "", "--resources /no/such: no such file"},
-		{"update -r / c", "", "--resources /: is a directory"},
+		{"update -r /no/such c", "", "--resources: /no/such: no such file"},
+		{"update -r / c", "", "--resources: /: is a directory"},
 	} {
 		in, err := parseCommandLine(strings.Fields(c.line))
 		if err != nil {

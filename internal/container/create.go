@@ -114,12 +114,7 @@ func (c *creation) readBundle() error {
 		return failed("config", path, err)
 	}
 	c.rootfs = absolute(c.bundle, c.spec.Root.Path)
-	for i := range c.spec.Mounts {
-		// runc takes the source of a bind mount relative to the bundle.
-		if m := &c.spec.Mounts[i]; m.Source != "" && m.Source[0] != '/' && isBind(m) {
-			m.Source = absolute(c.bundle, m.Source)
-		}
-	}
+	absoluteSources(c.spec.Mounts, c.bundle)
 	return nil
 }
 
@@ -132,18 +127,6 @@ func (c *creation) explainMissing(err error) error {
 		return &advised{err, "there is no folder " + c.bundle}
 	}
 	return &advised{err, "name the bundle with --bundle, or write a configuration with ostia spec"}
-}
-
-func isBind(m *spec.Mount) bool {
-	if m.Type == "bind" {
-		return true
-	}
-	for _, o := range m.Options {
-		if o == "bind" || o == "rbind" {
-			return true
-		}
-	}
-	return false
 }
 
 // make makes the container in its locked folder.

@@ -21,24 +21,52 @@ func (c *creation) openMounts(f *files, in *plan.Input, _ *syscall.SysProcAttr) 
 		newUser = newUser || c.spec.Linux.Namespaces[i].Flag == unix.CLONE_NEWUSER
 	}
 	for i := range c.spec.Mounts {
-		m := &c.spec.Mounts[i]
-		idmapped := plan.IDMapped(m)
-		if !idmapped && !(newUser && isBind(m) && canMount()) {
-			continue
-		}
-		fd, err := c.prepare(m, idmapped)
-		if err != nil {
-			return &spec.Error{Pointer: "mounts[" + strconv.Itoa(i) + "] " + m.Destination, Err: err}
-		}
-		if in.FDs.Prepared == nil {
-			in.FDs.Prepared = make([]int, len(c.spec.Mounts))
-			for j := range in.FDs.Prepared {
-				in.FDs.Prepared[j] = -1
+		if m := &c.spec.Mounts[i]; plan.IDMapped(m) || newUser && isBind(m) && canMount() {
+			if err := c.give(f, in, i); err != nil {
+				return err
 			}
 		}
-		in.FDs.Prepared[i] = f.add(fd)
 	}
 	return nil
+}
+
+// give makes mount i and gives it to the stage.
+func (c *creation) give(f *files, in *plan.Input, i int) error {
+	m := &c.spec.Mounts[i]
+	fd, err := c.prepare(m, plan.IDMapped(m))
+	if err != nil {
+		return &spec.Error{Pointer: "mounts[" + strconv.Itoa(i) + "] " + m.Destination, Err: err}
+	}
+	if in.FDs.Prepared == nil {
+		in.FDs.Prepared = make([]int, len(c.spec.Mounts))
+		for j := range in.FDs.Prepared {
+			in.FDs.Prepared[j] = -1
+		}
+	}
+	in.FDs.Prepared[i] = f.add(fd)
+	return nil
+}
+
+// absoluteSources takes the sources of bind mounts relative to the bundle, as
+// runc does.
+func absoluteSources(mounts []spec.Mount, bundle string) {
+	for i := range mounts {
+		if m := &mounts[i]; m.Source != "" && m.Source[0] != '/' && isBind(m) {
+			m.Source = absolute(bundle, m.Source)
+		}
+	}
+}
+
+func isBind(m *spec.Mount) bool {
+	if m.Type == "bind" || m.Type == "rbind" {
+		return true
+	}
+	for _, o := range m.Options {
+		if o == "bind" || o == "rbind" {
+			return true
+		}
+	}
+	return false
 }
 
 // canMount reports whether this process may make mounts.

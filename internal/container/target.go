@@ -25,7 +25,7 @@ import (
 func makeTarget(s *launch.Stage, fd int, t plan.Target) error {
 	root, err := s.Take(fd)
 	if err != nil {
-		return failed("make", t.Path, err)
+		return failed(t.For.String()+"make", t.Path, err)
 	}
 	defer unix.Close(root)
 	if uid, gid := rootOf(s.Pid); uid != os.Geteuid() || gid != os.Getegid() {
@@ -33,7 +33,7 @@ func makeTarget(s *launch.Stage, fd int, t plan.Target) error {
 			return nil
 		}
 	}
-	return failed("make", t.Path, makeBelow(root, t))
+	return failed(t.For.String()+"make", t.Path, makeBelow(root, t))
 }
 
 // rootOf is which ids of ours are root in a process's user namespace: ours

@@ -109,8 +109,9 @@ const (
 
 // Target is a path of the container that may have to be made.
 type Target struct {
-	Path string // below the descriptor that the report gives
-	File bool   // else a directory
+	Path string     // below the descriptor that the report gives
+	File bool       // else a directory
+	For  stage.Note // the member of the configuration that wants it
 }
 
 // target opens a path of the container to mount on. What is missing of it is
@@ -173,6 +174,6 @@ func (c *compiler) target(path string, k kind, flags, resolve uint64) stage.Cell
 
 // wanted is the number of a target that the runtime is to make.
 func (c *compiler) wanted(path string, file bool) stage.Arg {
-	c.targets = append(c.targets, Target{path, file})
+	c.targets = append(c.targets, Target{path, file, c.Note()})
 	return stage.Imm(len(c.targets) - 1)
 }

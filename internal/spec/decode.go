@@ -59,6 +59,14 @@ func DecodeProcess(text string) (*Process, error) {
 	return p, nil
 }
 
+// DecodeMounts reads a list of mounts: the file of mounts add and remove.
+func DecodeMounts(text string) ([]Mount, error) {
+	d := json.NewDecoder(text)
+	var list []Mount
+	d.Array(func(int) { list = append(list, decodeMount(d)) })
+	return list, d.End()
+}
+
 // pointer reads a value into a new variable, nil for null.
 func pointer[T any](d *json.Decoder, read func() T) *T {
 	if d.Null() {

@@ -153,6 +153,9 @@ func (p *Program) About(pointer string, index int, subject string) {
 	p.notes = append(p.notes, Note{Pointer: pointer, Index: index, Subject: subject})
 }
 
+// Note is what the op that comes next is about.
+func (p *Program) Note() Note { return p.notes[len(p.notes)-1] }
+
 // Do adds a system call.
 func (p *Program) Do(verb string, nr int, args ...Arg) Op {
 	n := len(p.ops)
