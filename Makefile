@@ -60,7 +60,7 @@ behaviour: $(behaviour:%=build/%.test)
 guest: $(behaviour:%=build/%.test)
 	@$(GO) build -o build/guest ./test/guest
 	@echo "guest: $(behaviour) in a cgroup v2 guest (emulated, about ten times slower)"
-	@build/guest -t 20m -- sh -c 'for dir; do (cd $$dir && $(CURDIR)/build/$$dir.test -test.timeout 15m) || exit 1; done' sh $(behaviour) </dev/null
+	@build/guest -t 30m -- sh -c 'for dir; do (cd $$dir && $(CURDIR)/build/$$dir.test -test.timeout 25m) || exit 1; done' sh $(behaviour) </dev/null
 
 # Debian's podman, Docker and containerd with ostia as their runtime, here and in the guest; and a taste of it for `make test`.
 engines = $(CURDIR)/build/test/engines.test -test.timeout 40m

@@ -32,7 +32,8 @@ func TestKilledAnywhere(t *testing.T) {
 		config  map[string]any // pointer to value
 		before  [][]string     // commands that bring the container where the traced one finds it
 		command []string
-		lives   bool // the container must be running afterwards
+		lives   bool   // the container must be running afterwards
+		needs   string // a cgroup controller
 	}{
 		{name: "create", command: words("create -b BUNDLE ID")},
 		{name: "start", before: [][]string{words("create -b BUNDLE ID")}, command: words("start ID")},
@@ -51,13 +52,16 @@ func TestKilledAnywhere(t *testing.T) {
 		{name: "exec-user", before: [][]string{words("run -d -b BUNDLE ID")}, command: words("exec ID true"), lives: true, config: userNamespace()},
 		{name: "pause", before: [][]string{words("run -d -b BUNDLE ID")}, command: words("pause ID")},
 		{name: "resume", before: [][]string{words("run -d -b BUNDLE ID"), words("pause ID")}, command: words("resume ID")},
-		{name: "update", before: [][]string{words("run -d -b BUNDLE ID")}, command: words("update --cpu-share 512 ID"), lives: true},
+		{name: "update", before: [][]string{words("run -d -b BUNDLE ID")}, command: words("update --cpu-share 512 ID"), lives: true, needs: "cpu"},
 		{name: "kill", before: [][]string{words("run -d -b BUNDLE ID")}, command: words("kill ID KILL")},
 		{name: "delete-created", before: [][]string{words("create -b BUNDLE ID")}, command: words("delete ID")},
 		{name: "delete-running", before: [][]string{words("run -d -b BUNDLE ID")}, command: words("delete --force ID")},
 		{name: "delete-paused", before: [][]string{words("run -d -b BUNDLE ID"), words("pause ID")}, command: words("delete --force ID")},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			if c.needs != "" && !controller(c.needs) {
+				t.Skip("no cgroup controller " + c.needs)
+			}
 			b := newBench(t, runtime, c.name)
 			b.bundle(t, c.config)
 			prepare := func() {
