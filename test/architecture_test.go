@@ -15,7 +15,7 @@ var arrows = map[string][]string{
 	"cmd/ostia":          {"internal/cli"},
 	"entrypoint":         {"internal/linux"},
 	"internal/cgroup":    {"internal/file", "internal/linux", "internal/spec"},
-	"internal/cli":       {"entrypoint", "internal/cgroup", "internal/container", "internal/file", "internal/json", "internal/linux", "internal/plan", "internal/program", "internal/seccomp", "internal/spec"},
+	"internal/cli":       {"entrypoint", "internal/cgroup", "internal/container", "internal/file", "internal/json", "internal/linux", "internal/plan", "internal/program", "internal/seccomp", "internal/spec", "internal/typo"},
 	"internal/container": {"entrypoint", "internal/cgroup", "internal/file", "internal/json", "internal/launch", "internal/linux", "internal/plan", "internal/program", "internal/seccomp", "internal/spec", "internal/state"},
 	"internal/file":      {},
 	"internal/json":      {},
@@ -24,9 +24,10 @@ var arrows = map[string][]string{
 	"internal/plan":      {"entrypoint", "internal/linux", "internal/spec", "internal/stage"},
 	"internal/program":   {"internal/file"},
 	"internal/seccomp":   {"internal/spec"},
-	"internal/spec":      {"internal/json"},
+	"internal/spec":      {"internal/json", "internal/typo"},
 	"internal/stage":     {},
 	"internal/state":     {"internal/cgroup", "internal/file", "internal/json", "internal/spec"},
+	"internal/typo":      {},
 }
 
 // Linked modules, each with its reason in docs/dependencies.md.

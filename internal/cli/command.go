@@ -1,6 +1,10 @@
 package cli
 
-import "strings"
+import (
+	"strings"
+
+	"ostia/internal/typo"
+)
 
 // command is one line of the table of commands.
 type command struct {
@@ -21,7 +25,7 @@ var commands = [...]*command{
 	&createCommand, &startCommand, &runCommand, &execCommand, &killCommand, &deleteCommand,
 	&stateCommand, &listCommand, &psCommand, &pauseCommand, &resumeCommand, &updateCommand, &eventsCommand, &mountsCommand,
 	&planCommand, &specCommand, &featuresCommand,
-	&explainCommand,
+	&explainCommand, &checkCommand,
 }
 
 // notBuilt are commands of runc and crun that ostia does not have.
@@ -39,7 +43,7 @@ func commandNamed(name string) (*command, error) {
 			return nil, usageError(name + ": not built yet")
 		}
 	}
-	near := nearest(name, func(yield func(string) bool) {
+	near := typo.Nearest(name, func(yield func(string) bool) {
 		for _, c := range commands {
 			if !yield(c.name) {
 				return
@@ -59,3 +63,12 @@ func (c *command) usage() string {
 type usageError string
 
 func (e usageError) Error() string { return string(e) }
+
+// didYouMean ends an error about an unknown word with the nearest known one, or
+// with where to look.
+func didYouMean(near, otherwise string) string {
+	if near != "" {
+		return ": did you mean " + near + "?"
+	}
+	return ": " + otherwise
+}

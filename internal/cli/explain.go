@@ -24,9 +24,9 @@ var explainCommand = command{
 }
 
 func explain(in *invocation) (int, error) {
-	format := in.text("format")
-	if format != "" && format != "text" && format != "json" {
-		return 0, usageError("explain: --format " + format + ": unknown: use text or json")
+	asJSON, err := jsonOrText(in)
+	if err != nil {
+		return 0, err
 	}
 	r, err := newRuntime(in)
 	if err != nil {
@@ -36,7 +36,7 @@ func explain(in *invocation) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	if format == "json" {
+	if asJSON {
 		return 0, print(explanationJSON(in.args[0], e))
 	}
 	return 0, print(explanationText(in.args[0], e))

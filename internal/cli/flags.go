@@ -4,6 +4,8 @@ import (
 	"iter"
 	"strconv"
 	"strings"
+
+	"ostia/internal/typo"
 )
 
 // flag is one option of a command, or of all of them.
@@ -156,7 +158,7 @@ func (in *invocation) parseFlag(args []string, local []flag) ([]string, error) {
 			return in.take(f, dashes+name, value, joined, args)
 		}
 	}
-	near := nearest(name, names(local))
+	near := typo.Nearest(name, names(local))
 	if dashes == "-" && (near == "" || len(name) < 4) {
 		if rest, ok, err := in.parseCluster(word, args, local); ok {
 			return rest, err

@@ -4,6 +4,8 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+
+	"ostia/internal/typo"
 )
 
 var killCommand = command{
@@ -80,7 +82,7 @@ func signalNamed(written string) (syscall.Signal, error) {
 	if n, ok := realTime(name); ok {
 		return syscall.Signal(n), nil
 	}
-	near := nearest(name, func(yield func(string) bool) {
+	near := typo.Nearest(name, func(yield func(string) bool) {
 		for _, known := range signalNames[1:] {
 			if !yield(known) {
 				return

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"ostia/internal/cgroup"
-	"ostia/internal/file"
 	"ostia/internal/launch"
 	"ostia/internal/linux"
 	"ostia/internal/plan"
@@ -95,17 +94,9 @@ func (c *creation) begin() error {
 
 // readBundle reads and validates the configuration.
 func (c *creation) readBundle() error {
-	wd, err := os.Getwd()
+	path, err := c.readText()
 	if err != nil {
-		return failed("working directory", "", err)
-	}
-	c.bundle = absolute(wd, c.o.Bundle)
-	path := c.bundle + "/config.json"
-	if c.o.Config != "" {
-		path = absolute(wd, c.o.Config)
-	}
-	if c.config, err = file.Read(path); err != nil {
-		return failed("config", path, c.explainMissing(err))
+		return failed("config", path, err)
 	}
 	if c.spec, err = spec.Decode(c.config); err != nil {
 		return failed("config", path, err)

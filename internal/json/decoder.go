@@ -170,6 +170,9 @@ func (d *Decoder) mismatch(what string) {
 	}
 }
 
+// AtArray reports whether an array is next.
+func (d *Decoder) AtArray() bool { return d.peek() == '[' }
+
 // Null consumes a null if that is next.
 func (d *Decoder) Null() bool {
 	if d.peek() == 'n' {

@@ -51,24 +51,28 @@ func (c *compiler) sysctls() {
 	how := c.U64(unix.O_WRONLY|unix.O_CLOEXEC, 0, unix.RESOLVE_BENEATH|unix.RESOLVE_NO_SYMLINKS|unix.RESOLVE_NO_MAGICLINKS|unix.RESOLVE_NO_XDEV)
 	for _, kv := range c.spec.Linux.Sysctl {
 		c.About("linux.sysctl", -1, kv.Key)
-		// sysctl(8): dots separate, unless the first separator is a slash.
-		path := kv.Key
-		if i := strings.IndexAny(path, "./"); i >= 0 && path[i] == '.' {
-			path = strings.Map(func(r rune) rune {
-				switch r {
-				case '.':
-					return '/'
-				case '/':
-					return '.'
-				}
-				return r
-			}, path)
-		}
-		c.openat2("open", proc.Val(), c.Str("sys/"+path), how).To(fd)
+		c.openat2("open", proc.Val(), c.Str("sys/"+SysctlPath(kv.Key)), how).To(fd)
 		c.Do("write "+kv.Value, unix.SYS_WRITE, fd.Val(), c.Str(kv.Value), stage.Imm(len(kv.Value)))
 		c.Do("close", unix.SYS_CLOSE, fd.Val())
 	}
 	c.Do("close", unix.SYS_CLOSE, proc.Val())
+}
+
+// SysctlPath is where a sysctl is below /proc/sys. sysctl(8): dots separate,
+// unless the first separator is a slash.
+func SysctlPath(key string) string {
+	if i := strings.IndexAny(key, "./"); i < 0 || key[i] == '/' {
+		return key
+	}
+	return strings.Map(func(r rune) rune {
+		switch r {
+		case '.':
+			return '/'
+		case '/':
+			return '.'
+		}
+		return r
+	}, key)
 }
 
 // session begins a new session, which can have a terminal of its own, with a

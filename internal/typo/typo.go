@@ -1,11 +1,12 @@
-package cli
+// Package typo says which known word a mistyped one most likely means.
+package typo
 
 import "iter"
 
-// nearest returns the word that a mistyped one most likely means, or "": a
+// Nearest returns the word that a mistyped one most likely means, or "": a
 // word that begins with it, or the one at the smallest edit distance, at most
 // two and at most a third of the length.
-func nearest(typed string, words iter.Seq[string]) string {
+func Nearest(typed string, words iter.Seq[string]) string {
 	best, bestDistance := "", min(2, (len(typed)+1)/3)+1
 	if len(typed) > 64 {
 		return ""
@@ -20,15 +21,6 @@ func nearest(typed string, words iter.Seq[string]) string {
 		}
 	}
 	return best
-}
-
-// didYouMean ends an error about an unknown word with the nearest known one, or
-// with where to look.
-func didYouMean(near, otherwise string) string {
-	if near != "" {
-		return ": did you mean " + near + "?"
-	}
-	return ": " + otherwise
 }
 
 // distance counts the insertions, deletions, replacements and swaps of
