@@ -17,6 +17,7 @@ import (
 //	kernel:X.Y         the kernel is at least that
 //	guest              in the guest
 //	capability:N       this process has that capability in its bounding set
+//	file:PATH          there is such a file
 //	runtime:NAME       what RUNTIME calls itself
 func condition(name string) (bool, error) {
 	kind, arg, _ := strings.Cut(name, ":")
@@ -31,6 +32,8 @@ func condition(name string) (bool, error) {
 		return os.Getenv("OSTIA_GUEST") != "", nil
 	case "capability":
 		return capability(arg)
+	case "file":
+		return fileExists(arg), nil
 	case "runtime":
 		out, err := exec.Command(os.Getenv("RUNTIME"), "--version").Output()
 		return strings.HasPrefix(string(out), arg), err

@@ -73,8 +73,17 @@ type featureSet struct {
 			KnownFlags     []string `json:"knownFlags"`
 			SupportedFlags []string `json:"supportedFlags"`
 		} `json:"seccomp"`
-		Apparmor, Selinux, IntelRdt, MemoryPolicy, NetDevices enabled
-		MountExtensions                                       struct {
+		Apparmor, Selinux, NetDevices enabled
+		IntelRdt                      struct {
+			Enabled    bool `json:"enabled"`
+			Schemata   bool `json:"schemata"`
+			Monitoring bool `json:"monitoring"`
+		} `json:"intelRdt"`
+		MemoryPolicy struct {
+			Modes []string `json:"modes"`
+			Flags []string `json:"flags"`
+		} `json:"memoryPolicy"`
+		MountExtensions struct {
 			IDMap enabled `json:"idmap"`
 		} `json:"mountExtensions"`
 	} `json:"linux"`

@@ -7,6 +7,7 @@ import (
 	"ostia/internal/cgroup"
 	"ostia/internal/container"
 	"ostia/internal/json"
+	"ostia/internal/resctrl"
 )
 
 var eventsCommand = command{
@@ -37,21 +38,21 @@ func events(in *invocation) (int, error) {
 	}
 	id := in.args[0]
 	if in.is("stats") {
-		s, err := r.Stats(id)
+		e, err := r.Stats(id)
 		if err != nil {
 			return 0, err
 		}
-		return 0, print(eventText(id, s))
+		return 0, print(eventText(id, &e))
 	}
-	return 0, r.Events(id, interval, func(e container.Event) error { return print(eventText(id, e.Stats)) })
+	return 0, r.Events(id, interval, func(e container.Event) error { return print(eventText(id, &e)) })
 }
 
 // eventText is one line of events. Without statistics it is an OOM.
 //
 // The members and which of them are left out when they are 0 are those of
 // runc's types.Event, which go-runc and others decode.
-func eventText(id string, s *cgroup.Stats) string {
-	e := json.NewEncoder("")
+func eventText(id string, event *container.Event) string {
+	e, s := json.NewEncoder(""), event.Stats
 	e.Object(func() {
 		if s == nil {
 			e.Key("type").String("oom")
@@ -71,7 +72,7 @@ func eventText(id string, s *cgroup.Stats) string {
 			})
 			e.Key("blkio").Object(func() { w.io(&s.IO) })
 			e.Key("hugetlb").Object(func() { w.hugepages(s.Hugepages) })
-			e.Key("intel_rdt").Object(func() {})
+			e.Key("intel_rdt").Object(func() { w.resctrl(event.Resctrl) })
 			e.Key("network_interfaces").Null()
 		})
 	})
@@ -193,6 +194,56 @@ func (w statsWriter) io(s *cgroup.IOStats) {
 		})
 	}
 	w.pressure(s.Pressure)
+}
+
+func (w statsWriter) resctrl(s *resctrl.Stats) {
+	if s == nil {
+		return
+	}
+	line := func(name, text string) {
+		if text != "" {
+			w.Key(name).String(text)
+		}
+	}
+	if i := s.L3; i != nil {
+		w.Key("l3_cache_info").Object(func() {
+			line("cbm_mask", i.Mask)
+			w.some("min_cbm_bits", i.MinBits)
+			w.some("num_closids", i.Clos)
+		})
+	}
+	line("l3_cache_schema_root", s.L3Root)
+	line("l3_cache_schema", s.L3Group)
+	if i := s.Bandwidth; i != nil {
+		w.Key("mem_bw_info").Object(func() {
+			w.some("bandwidth_gran", i.Granularity)
+			w.some("delay_linear", i.Linear)
+			w.some("min_bandwidth", i.Min)
+			w.some("num_closids", i.Clos)
+		})
+	}
+	line("mem_bw_schema_root", s.BandwidthRoot)
+	line("mem_bw_schema", s.BandwidthGroup)
+	if len(s.Schemata) > 0 {
+		w.Key("schemata").Strings(s.Schemata)
+	}
+	if s.Traffic != nil {
+		w.Key("mbm_stats").Array(func() {
+			for _, t := range s.Traffic {
+				w.Object(func() {
+					w.number("mbm_total_bytes", t.Total)
+					w.number("mbm_local_bytes", t.Local)
+				})
+			}
+		})
+	}
+	if s.Occupancy != nil {
+		w.Key("cmt_stats").Array(func() {
+			for _, n := range s.Occupancy {
+				w.Object(func() { w.number("llc_occupancy", n) })
+			}
+		})
+	}
 }
 
 func (w statsWriter) hugepages(list []cgroup.HugepageStats) {

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"ostia/internal/cgroup"
+	"ostia/internal/container"
+	"ostia/internal/resctrl"
 )
 
 // event has the members of runc's events (types/events.go there), which go-runc
@@ -78,7 +80,31 @@ type eventStats struct {
 		Max     uint64 `json:"max,omitempty"`
 		Failcnt uint64 `json:"failcnt"`
 	} `json:"hugetlb"`
-	IntelRdt   struct{}   `json:"intel_rdt"`
+	IntelRdt struct {
+		L3 *struct {
+			Mask    string `json:"cbm_mask,omitempty"`
+			MinBits uint64 `json:"min_cbm_bits,omitempty"`
+			Clos    uint64 `json:"num_closids,omitempty"`
+		} `json:"l3_cache_info,omitempty"`
+		L3Root  string `json:"l3_cache_schema_root,omitempty"`
+		L3Group string `json:"l3_cache_schema,omitempty"`
+		MB      *struct {
+			Gran   uint64 `json:"bandwidth_gran,omitempty"`
+			Linear uint64 `json:"delay_linear,omitempty"`
+			Min    uint64 `json:"min_bandwidth,omitempty"`
+			Clos   uint64 `json:"num_closids,omitempty"`
+		} `json:"mem_bw_info,omitempty"`
+		MBRoot   string   `json:"mem_bw_schema_root,omitempty"`
+		MBGroup  string   `json:"mem_bw_schema,omitempty"`
+		Schemata []string `json:"schemata,omitempty"`
+		Traffic  *[]struct {
+			Total uint64 `json:"mbm_total_bytes"`
+			Local uint64 `json:"mbm_local_bytes"`
+		} `json:"mbm_stats,omitempty"`
+		Occupancy *[]struct {
+			Bytes uint64 `json:"llc_occupancy"`
+		} `json:"cmt_stats,omitempty"`
+	} `json:"intel_rdt"`
 	Interfaces []struct{} `json:"network_interfaces"`
 }
 
@@ -110,25 +136,26 @@ type eventStall struct {
 
 // TestEventText: what is printed is byte for byte what runc's types print.
 func TestEventText(t *testing.T) {
-	full := new(cgroup.Stats)
-	fill(reflect.ValueOf(full).Elem(), new(int))
+	full, rdt, n := new(cgroup.Stats), new(resctrl.Stats), 0
+	fill(reflect.ValueOf(full).Elem(), &n)
+	fill(reflect.ValueOf(rdt).Elem(), &n)
 	full.Memory.Usage.Limit = math.MaxUint64
 	full.Memory.Raw = []cgroup.Counter{{Name: "anon", Value: 0}, {Name: "file", Value: 7}}
 	empty := new(cgroup.Stats)
 	empty.CPU.Pressure = &cgroup.Pressure{Some: cgroup.Stall{Avg10: 0.25}}
-	for _, s := range []*cgroup.Stats{nil, {}, empty, full} {
-		line := eventText("box", s)
-		var e event
-		strict(t, line, &e)
+	for _, e := range []container.Event{{}, {Stats: new(cgroup.Stats), Resctrl: new(resctrl.Stats)}, {Stats: empty}, {Stats: full, Resctrl: rdt}} {
+		line := eventText("box", &e)
+		var decoded event
+		strict(t, line, &decoded)
 		var again bytes.Buffer
-		if err := json.NewEncoder(&again).Encode(e); err != nil {
+		if err := json.NewEncoder(&again).Encode(decoded); err != nil {
 			t.Fatal(err)
 		}
 		if again.String() != line {
 			t.Errorf("printed\n%srunc's types print\n%s", line, again.String())
 		}
 	}
-	if line := eventText("box", full); strings.Contains(line, "\":0,") && !strings.Contains(line, `"anon":0`) {
+	if line := eventText("box", &container.Event{Stats: full, Resctrl: rdt}); strings.Contains(line, "\":0,") && !strings.Contains(line, `"anon":0`) {
 		t.Errorf("a field was not filled: %s", line)
 	}
 }

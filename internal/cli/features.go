@@ -79,9 +79,19 @@ func linuxFeatures(e *json.Encoder) {
 	for _, f := range [...]struct {
 		name    string
 		enabled bool
-	}{{"apparmor", true}, {"selinux", true}, {"intelRdt", false}, {"memoryPolicy", false}, {"netDevices", false}} {
+	}{{"apparmor", true}, {"selinux", true}, {"netDevices", true}} {
 		e.Key(f.name).Object(func() { e.Key("enabled").Bool(f.enabled) })
 	}
+	e.Key("intelRdt").Object(func() {
+		for _, name := range [...]string{"enabled", "schemata", "monitoring"} {
+			e.Key(name).Bool(true)
+		}
+	})
+	e.Key("memoryPolicy").Object(func() {
+		modes, flags := spec.MemoryPolicyNames()
+		e.Key("modes").Strings(modes)
+		e.Key("flags").Strings(flags)
+	})
 	e.Key("mountExtensions").Object(func() {
 		e.Key("idmap").Object(func() { e.Key("enabled").Bool(true) })
 	})

@@ -4,6 +4,7 @@ import (
 	"strconv"
 	"strings"
 
+	"ostia/internal/container"
 	"ostia/internal/file"
 	"ostia/internal/json"
 )
@@ -34,6 +35,8 @@ var updateCommand = command{
 		{name: "kernel-memory", kind: text, value: "SIZE", help: "does nothing: no kernel has it any more"},
 		{name: "kernel-memory-tcp", kind: text, value: "SIZE", help: "does nothing"},
 		{name: "pids-limit", kind: text, value: "N", help: "number of processes and threads; -1 is no limit"},
+		{name: "l3-cache-schema", kind: text, value: "LINE", help: "line of the resctrl schemata, like L3:0=7f0;1=1f"},
+		{name: "mem-bw-schema", kind: text, value: "LINE", help: "line of the resctrl schemata, like MB:0=20;1=70"},
 	},
 	min: 1, max: 1,
 	run: updateLimits,
@@ -48,7 +51,9 @@ func updateLimits(in *invocation) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	return 0, r.Update(in.args[0], resources)
+	return 0, r.Update(in.args[0], container.Update{
+		Resources: resources, L3CacheSchema: in.text("l3-cache-schema"), MemBwSchema: in.text("mem-bw-schema"),
+	})
 }
 
 // resourcesOf is the update as the text of a linux.resources object.

@@ -11,8 +11,10 @@ import (
 	"ostia/internal/cgroup"
 	"ostia/internal/launch"
 	"ostia/internal/linux"
+	"ostia/internal/netdev"
 	"ostia/internal/plan"
 	"ostia/internal/program"
+	"ostia/internal/resctrl"
 	"ostia/internal/spec"
 	"ostia/internal/state"
 
@@ -21,23 +23,26 @@ import (
 
 // creation is a create or run under way.
 type creation struct {
-	r      *Runtime
-	o      *CreateOptions
-	spec   *spec.Spec
-	config string
-	bundle string // absolute
-	rootfs string // absolute
-	dir    *state.Dir
-	state  *state.State
-	group  *cgroup.Group
-	stage  *launch.Stage
-	plan   *plan.Plan
-	hooks  *hookFiles
-	tty    *terminal
-	trace  *trace
-	wait   bool     // create, not run
-	net    chan int // the network namespace being made, nil for none
-	ready  *notifier
+	r        *Runtime
+	o        *CreateOptions
+	spec     *spec.Spec
+	config   string
+	bundle   string // absolute
+	rootfs   string // absolute
+	dir      *state.Dir
+	state    *state.State
+	group    *cgroup.Group
+	stage    *launch.Stage
+	plan     *plan.Plan
+	hooks    *hookFiles
+	tty      *terminal
+	trace    *trace
+	wait     bool     // create, not run
+	net      chan int // the network namespace being made, nil for none
+	ready    *notifier
+	moved    []*netdev.Moved // network devices of the host
+	netFiles *deviceFiles
+	resctrl  *resctrl.Group
 
 	// For the report of a failure.
 	failedOp uint32 // of the plan, 0 for none
@@ -132,6 +137,7 @@ func (c *creation) make(filter plan.Seccomp) error {
 		Created: time.Now().UTC().Format(time.RFC3339Nano), Owner: os.Geteuid(),
 		Annotations: c.spec.Annotations, NoNewKeyring: c.o.NoNewKeyring, Config: c.config,
 		Poststart: len(c.spec.Hooks.Poststart) > 0, Poststop: len(c.spec.Hooks.Poststop) > 0,
+		Resctrl: c.spec.Linux.IntelRdt != nil,
 	}
 	for i := range c.spec.Linux.Namespaces {
 		n := &c.spec.Linux.Namespaces[i]
@@ -155,6 +161,9 @@ func (c *creation) make(filter plan.Seccomp) error {
 		if err := c.r.createCgroup(c); err != nil {
 			return err
 		}
+	}
+	if err := c.createResctrl(); err != nil {
+		return err
 	}
 	c.trace.phase("cgroup")
 	if err := c.launch(filter); err != nil {
@@ -203,7 +212,7 @@ func (c *creation) launch(filter plan.Seccomp) error {
 	in.FDs.Sync = f.add(theirs)
 	sys := &syscall.SysProcAttr{}
 	for _, open := range []func(*files, *plan.Input, *syscall.SysProcAttr) error{
-		c.openFifo, c.openConsole, c.openHooks, c.openTrace, c.openNamespaces, c.openCgroup, c.openMounts,
+		c.openFifo, c.openConsole, c.openHooks, c.openTrace, c.openNamespaces, c.openCgroup, c.openResctrl, c.openMounts,
 	} {
 		if err := open(f, in, sys); err != nil {
 			unix.Close(sock)
@@ -362,6 +371,8 @@ func (c *creation) milestone(r *launch.Report) (done bool, err error) {
 		return false, failed("adopt process", strconv.Itoa(int(r.Value)), err)
 	case plan.WantMaps:
 		err = writeMappings(c.stage.Pid, &c.spec.Linux)
+	case plan.WantDevices:
+		err = c.moveDevices()
 	case plan.WantHooks:
 		err = c.runtimeHooks()
 		if err == nil {
@@ -406,6 +417,7 @@ func (c *creation) failed(r *launch.Report) error {
 
 // undo removes everything that begin made.
 func (c *creation) undo() {
+	c.returnDevices()
 	if c.stage != nil {
 		c.stage.Close()
 		c.stage.Kill()
@@ -414,6 +426,9 @@ func (c *creation) undo() {
 		c.oomKills, _ = c.group.OOMKills()
 		_ = c.group.Kill(unix.SIGKILL)
 		_ = c.group.Remove()
+	}
+	if c.resctrl != nil {
+		_ = c.resctrl.Remove()
 	}
 	if c.state != nil {
 		_ = takeOffMounts(c.state)
@@ -438,6 +453,7 @@ func (c *creation) close() {
 		c.stage.Close()
 	}
 	c.ready.close()
+	c.closeDevices()
 	if c.dir != nil {
 		c.dir.Close()
 	}

@@ -4,41 +4,59 @@ import (
 	"time"
 
 	"ostia/internal/cgroup"
+	"ostia/internal/resctrl"
 
 	"golang.org/x/sys/unix"
 )
 
-// Event is one thing that Events tells: statistics, or with nil that the
+// Event is one thing that Events tells: statistics, or without any that the
 // container ran out of memory.
-type Event struct{ Stats *cgroup.Stats }
+type Event struct {
+	Stats   *cgroup.Stats
+	Resctrl *resctrl.Stats // nil without linux.intelRdt
+}
 
 // Stats reads the statistics of a container that has not ended.
-func (r *Runtime) Stats(id string) (*cgroup.Stats, error) {
-	g, pidfd, err := r.watched(id)
+func (r *Runtime) Stats(id string) (Event, error) {
+	w, err := r.watched(id)
 	if err != nil {
-		return nil, err
+		return Event{}, err
 	}
-	unix.Close(pidfd)
-	s, err := g.Stats()
-	return s, failed("statistics of", id, err)
+	unix.Close(w.pidfd)
+	e, err := w.stats()
+	return e, failed("statistics of", id, err)
+}
+
+// watched is a container whose events are asked for.
+type watched struct {
+	group   *cgroup.Group
+	resctrl *resctrl.Group
+	pidfd   int // of its first process
+}
+
+func (w *watched) stats() (e Event, err error) {
+	if e.Stats, err = w.group.Stats(); err == nil && w.resctrl != nil {
+		e.Resctrl, err = w.resctrl.Stats()
+	}
+	return e, err
 }
 
 // Events calls tell with statistics after every interval and whenever the
 // container runs out of memory, until the container has ended or tell fails.
 func (r *Runtime) Events(id string, interval time.Duration, tell func(Event) error) error {
-	g, pidfd, err := r.watched(id)
+	c, err := r.watched(id)
 	if err != nil {
 		return err
 	}
-	defer unix.Close(pidfd)
-	w, err := g.WatchOOM()
+	defer unix.Close(c.pidfd)
+	w, err := c.group.WatchOOM()
 	if err != nil {
 		return failed("events of", id, err)
 	}
 	defer w.Close()
 	next := time.Now().Add(interval)
 	for {
-		fds := []unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}, w.Poll()}
+		fds := []unix.PollFd{{Fd: int32(c.pidfd), Events: unix.POLLIN}, w.Poll()}
 		// Rounded up, so that the time has come when poll says so.
 		if _, err := unix.Poll(fds, int(max(time.Until(next)+time.Millisecond-1, 0)/time.Millisecond)); err != nil && err != unix.EINTR {
 			return failed("poll", "", err)
@@ -55,14 +73,14 @@ func (r *Runtime) Events(id string, interval time.Duration, tell func(Event) err
 			continue
 		}
 		next = time.Now().Add(interval)
-		s, err := g.Stats()
+		e, err := c.stats()
 		if err != nil {
 			if fds[0].Revents = 0; pollNow(fds[:1]) {
 				return nil // it ended meanwhile
 			}
 			return failed("statistics of", id, err)
 		}
-		if err := tell(Event{s}); err != nil {
+		if err := tell(e); err != nil {
 			return err
 		}
 	}
@@ -74,20 +92,22 @@ func pollNow(fds []unix.PollFd) bool {
 	return err == nil && n > 0
 }
 
-// watched is the cgroup of a container that has not ended, and a pidfd of its
-// first process.
-func (r *Runtime) watched(id string) (*cgroup.Group, int, error) {
+// watched opens a container that has not ended.
+func (r *Runtime) watched(id string) (*watched, error) {
 	d, s, err := r.view(id)
 	if err != nil {
-		return nil, -1, err
+		return nil, err
 	}
 	defer d.Close()
 	if s.Cgroup == nil {
-		return nil, -1, failed("events of", id, errNoCgroup)
+		return nil, failed("events of", id, errNoCgroup)
 	}
-	pidfd, err := s.Process()
-	if err != nil {
-		return nil, -1, failed("events of", id, ErrNotRunning)
+	w := &watched{group: s.Cgroup}
+	if w.resctrl, err = resctrlOf(s); err != nil {
+		return nil, failed("events of", id, err)
 	}
-	return s.Cgroup, pidfd, nil
+	if w.pidfd, err = s.Process(); err != nil {
+		return nil, failed("events of", id, ErrNotRunning)
+	}
+	return w, nil
 }

@@ -242,6 +242,9 @@ func (e *execution) open(f *files, in *plan.Input, sys *syscall.SysProcAttr) err
 		}
 		in.FDs.Trace = f.lend(fd)
 	}
+	if err := openResctrl(e.spec, e.state.ID, f, in); err != nil {
+		return err
+	}
 	g := e.state.Cgroup
 	if g == nil {
 		return nil

@@ -163,6 +163,9 @@ func (r *Runtime) destroy(d *state.Dir, s *state.State) error {
 			return failed("delete", id, err)
 		}
 	}
+	if err := removeResctrl(s); err != nil {
+		return failed("delete", id, err)
+	}
 	if err := takeOffMounts(s); err != nil {
 		return err
 	}

@@ -4,12 +4,17 @@ import (
 	"ostia/internal/spec"
 )
 
-// Update changes the limits of a container that has not ended: resources is
-// the text of a linux.resources object, of which a member that is absent
-// changes nothing. The configuration that is kept of the container changes
-// with them. An update that fails leaves everything as it was.
-func (r *Runtime) Update(id, resources string) error {
-	update, err := spec.DecodeResources(resources)
+// Update is a change of a container's limits.
+type Update struct {
+	Resources                  string // the text of a linux.resources object, of which a member that is absent changes nothing
+	L3CacheSchema, MemBwSchema string // of linux.intelRdt; "" changes nothing
+}
+
+// Update changes the limits of a container that has not ended, and with them
+// the configuration that is kept of it. An update that fails leaves everything
+// as it was.
+func (r *Runtime) Update(id string, u Update) error {
+	update, err := spec.DecodeResources(u.Resources)
 	if err != nil {
 		return failed("update", id, err)
 	}
@@ -25,11 +30,14 @@ func (r *Runtime) Update(id, resources string) error {
 	if s.Cgroup == nil {
 		return failed("update", id, errNoCgroup)
 	}
-	config, err := updatedConfig(s.Config, resources, update)
+	config, err := updatedConfig(s.Config, u.Resources, update)
 	if err != nil {
 		return failed("update", id, err)
 	}
 	return s.Cgroup.Update(update, func() error {
+		if config, err = updateResctrl(s, config, &u); err != nil {
+			return failed("update", id, err)
+		}
 		return failed("state", d.Path(), d.Rewrite(s, config))
 	})
 }
@@ -42,11 +50,11 @@ func updatedConfig(config, resources string, update *spec.Resources) (string, er
 	if m != nil && m.Limit != nil && *m.Limit == -1 && m.Swap == nil {
 		// A memory limit that is lifted lifts that of both.
 		var err error
-		if config, err = spec.MergeResources(config, `{"memory":{"swap":0}}`); err != nil {
+		if config, err = spec.Merge(config, `{"linux":{"resources":{"memory":{"swap":0}}}}`); err != nil {
 			return "", err
 		}
 	}
-	config, err := spec.MergeResources(config, resources)
+	config, err := spec.Merge(config, `{"linux":{"resources":`+resources+`}}`)
 	if err != nil {
 		return "", err
 	}

@@ -29,6 +29,11 @@ func (c *compiler) attributes() {
 		const whoProcess, classShift = 1, 13
 		c.Do("ioprio_set", unix.SYS_IOPRIO_SET, stage.Imm(whoProcess), stage.Imm(0), stage.Imm(p.IOPriority.Class<<classShift|p.IOPriority.Priority))
 	}
+	if m := c.spec.Linux.MemoryPolicy; m != nil {
+		c.About("linux.memoryPolicy", -1, "")
+		// The kernel takes one bit less than it is told of (set_mempolicy(2)).
+		c.Do("set_mempolicy", unix.SYS_SET_MEMPOLICY, stage.Imm(m.Mode), c.U64(m.Nodes[:]...), stage.Imm(64*len(m.Nodes)+1))
+	}
 	if pers := c.spec.Linux.Personality; pers != nil {
 		c.About("linux.personality", -1, "")
 		c.Do("personality", unix.SYS_PERSONALITY, stage.Imm(int(pers.Domain)))

@@ -64,6 +64,7 @@ type FDs struct {
 	HookStderr int
 	Trace      int
 	Cgroup     []int // tasks files to join (cgroup v1)
+	Resctrl    []int // tasks files to join
 	Join       []Join
 	Network    int   // the new network namespace, made by the runtime with its loopback up
 	Prepared   []int // detached mounts made by the runtime, by index of mounts; nil for none
@@ -123,6 +124,7 @@ func Compile(in *Input) (*Plan, error) {
 		return nil, err
 	}
 	c.session()
+	c.netDevices()
 	if err := c.rootfs(); err != nil {
 		return nil, err
 	}
@@ -146,6 +148,15 @@ func newCompiler(in *Input) *compiler {
 // ProcessName is the stage's name (comm) until it executes the entry point.
 const ProcessName = "ostia:stage"
 
+// netDevices lets the runtime move network devices in.
+func (c *compiler) netDevices() {
+	if len(c.spec.Linux.NetDevices) > 0 {
+		c.About("linux.netDevices", -1, "")
+		c.milestone(WantDevices)
+		c.await()
+	}
+}
+
 // begin is what comes first whatever follows.
 func (c *compiler) begin() {
 	c.About("", -1, "")
@@ -167,6 +178,10 @@ func (c *compiler) joinCgroup() {
 	c.About("linux.cgroupsPath", -1, "")
 	for _, fd := range c.in.FDs.Cgroup {
 		c.Do("join cgroup", unix.SYS_WRITE, stage.Imm(fd), c.Str("0"), stage.Imm(1))
+	}
+	for _, fd := range c.in.FDs.Resctrl {
+		c.About("linux.intelRdt", -1, "")
+		c.Do("join group", unix.SYS_WRITE, stage.Imm(fd), c.Str("0"), stage.Imm(1))
 	}
 }
 

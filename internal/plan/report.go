@@ -43,6 +43,7 @@ const (
 	Probed                            // value: errno of the check asked for; the head is that file's
 	WantCopyUp                        // value: the directory to copy, head length: the tmpfs to copy it to, as descriptors of the stage
 	WantTarget                        // value: a descriptor of the stage; head length: which of Plan.Targets to make below it
+	WantDevices                       // waits for network devices in its network namespace
 	WantListener                      // value: the seccomp listener, a descriptor of the stage
 )
 

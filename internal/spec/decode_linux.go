@@ -34,12 +34,12 @@ func decodeLinux(d *json.Decoder, l *Linux) {
 			l.MountLabel = d.String()
 		case "personality":
 			l.Personality = decodePersonality(d)
-		case "intelRdt", "memoryPolicy", "netDevices":
-			// What cannot be honoured is not ignored.
-			if !d.Null() {
-				d.Refuse("not supported yet: remove it to run without")
-				d.Skip()
-			}
+		case "netDevices":
+			l.NetDevices = decodeNetDevices(d)
+		case "memoryPolicy":
+			l.MemoryPolicy = decodeMemoryPolicy(d)
+		case "intelRdt":
+			l.IntelRdt = decodeIntelRdt(d)
 		default:
 			d.Skip()
 		}

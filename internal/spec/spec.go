@@ -119,6 +119,9 @@ type Linux struct {
 	GIDMappings       []IDMapping
 	TimeOffsets       []TimeOffset
 	Devices           []Device
+	NetDevices        []NetDevice // sorted by Host
+	MemoryPolicy      *MemoryPolicy
+	IntelRdt          *IntelRdt
 	CgroupsPath       string
 	Resources         *Resources
 	RootfsPropagation string
@@ -156,6 +159,16 @@ type Device struct {
 	Major, Minor int64
 	FileMode     *uint32
 	UID, GID     *uint32
+}
+
+// NetDevice is a network device of the host to move into the container; Name
+// is its name there, "" for the same, and may end in %d.
+type NetDevice struct{ Host, Name string }
+
+// MemoryPolicy is linux.memoryPolicy, as set_mempolicy(2) takes it.
+type MemoryPolicy struct {
+	Mode  int        // MPOL_* and MPOL_F_*
+	Nodes [16]uint64 // a bit a node
 }
 
 // Personality is linux.personality: the domain for personality(2).

@@ -20,12 +20,12 @@ func DecodeResources(text string) (*Resources, error) {
 	return r, nil
 }
 
-// MergeResources returns the text of a configuration whose linux.resources are
-// changed by those of an update: a member replaces one of the same name, an
-// element of a list one for the same device, page size or interface. Null
-// changes nothing, and device rules are left alone, as an update leaves them.
-func MergeResources(config, update string) (string, error) {
-	merged, err := merge(config, `{"linux":{"resources":`+update+`}}`, "")
+// Merge returns the text of a configuration that is changed by another: a
+// member replaces one of the same name, an element of a list one for the same
+// device, page size or interface. Null changes nothing, and the rules of
+// linux.resources.devices are left alone, as an update leaves them.
+func Merge(config, change string) (string, error) {
+	merged, err := merge(config, change, "")
 	if err != nil {
 		return "", err
 	}

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-func TestMergeResources(t *testing.T) {
+func TestMerge(t *testing.T) {
 	for _, c := range []struct{ config, update, want string }{
 		{`{"ociVersion":"1.3.0","x":{"y":[1]}}`, `{"pids":{"limit":3}}`,
 			`{"ociVersion":"1.3.0","x":{"y":[1]},"linux":{"resources":{"pids":{"limit":3}}}}`},
@@ -23,7 +23,7 @@ func TestMergeResources(t *testing.T) {
 		{`{"linux":{"resources":{"hugepageLimits":[{"pageSize":"2MB","limit":1}]}}}`, `{"hugepageLimits":[{"pageSize":"2MB","limit":7}]}`,
 			`{"linux":{"resources":{"hugepageLimits":[{"pageSize":"2MB","limit":7}]}}}`},
 	} {
-		got, err := MergeResources(c.config, c.update)
+		got, err := Merge(c.config, `{"linux":{"resources":`+c.update+`}}`)
 		if err != nil {
 			t.Errorf("%s: %v", c.update, err)
 			continue
@@ -32,7 +32,7 @@ func TestMergeResources(t *testing.T) {
 			t.Errorf("%s\nbecame %s\nwant   %s", c.update, got, c.want)
 		}
 	}
-	if _, err := MergeResources(`{}`, `{"hugepageLimits":[7]}`); err == nil {
+	if _, err := Merge(`{}`, `{"linux":{"resources":{"hugepageLimits":[7]}}}`); err == nil {
 		t.Error("a list of numbers was merged")
 	}
 }
@@ -45,9 +45,9 @@ func value(t *testing.T, text string) (v any) {
 	return v
 }
 
-// FuzzMergeResources holds that what is merged is JSON and decodes as the
+// FuzzMerge holds that what is merged is JSON and decodes as the
 // update says.
-func FuzzMergeResources(f *testing.F) {
+func FuzzMerge(f *testing.F) {
 	f.Add(`{"linux":{"resources":{"memory":{"limit":1}}}}`, `{"memory":{"limit":5},"unified":{"a.b":"c"}}`)
 	f.Add(`{}`, `{"blockIO":{"weightDevice":[{"major":1,"minor":2,"weight":10}]},"rdma":{"a":{"hcaHandles":3}}}`)
 	f.Fuzz(func(t *testing.T, config, update string) {
@@ -55,7 +55,7 @@ func FuzzMergeResources(f *testing.F) {
 		if _, bad := Decode(config); err != nil || bad != nil {
 			return
 		}
-		merged, err := MergeResources(config, update)
+		merged, err := Merge(config, `{"linux":{"resources":`+update+`}}`)
 		if err != nil {
 			return
 		}

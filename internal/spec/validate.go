@@ -44,6 +44,8 @@ func (s *Spec) problems() (p problems) {
 	p.mappings(s)
 	p.timeOffsets(s)
 	p.mounts(s)
+	p.netDevices(s)
+	p.intelRdt(s)
 	p.paths(s)
 	p.sysctl(s)
 	p.devices(s)

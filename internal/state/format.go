@@ -28,6 +28,7 @@ type State struct {
 	OwnPidNS     bool          // in a new pid namespace
 	Poststart    bool          // has such hooks
 	Poststop     bool          // has such hooks
+	Resctrl      bool          // has a resource control group (linux.intelRdt)
 	Cgroup       *cgroup.Group // nil for none
 	Config       string        // the text that it was made from, once read
 }
@@ -49,6 +50,7 @@ func (s *State) encode() []byte {
 		e.Key("ownPidNS").Bool(s.OwnPidNS)
 		e.Key("poststart").Bool(s.Poststart)
 		e.Key("poststop").Bool(s.Poststop)
+		e.Key("resctrl").Bool(s.Resctrl)
 		if g := s.Cgroup; g != nil {
 			e.Key("cgroup").Object(func() {
 				e.Key("v2").Bool(g.V2)
@@ -105,6 +107,8 @@ func decode(text string) (*State, error) {
 			s.Poststart = d.Bool()
 		case "poststop":
 			s.Poststop = d.Bool()
+		case "resctrl":
+			s.Resctrl = d.Bool()
 		case "cgroup":
 			s.Cgroup = decodeCgroup(d)
 		default:
