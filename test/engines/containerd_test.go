@@ -63,6 +63,9 @@ BinaryName = %q
 			return c, err
 		}
 	}
+	if err := os.Symlink(runtime, filepath.Join(bin, "runc")); err != nil { // what it runs unless told otherwise
+		return c, err
+	}
 	return c, startDaemon(t, filepath.Join(dir, "log"), bin,
 		[]string{packages + "/usr/bin/containerd", "--config", dir + "/config.toml"}, []string{c.command, "version"})
 }
