@@ -34,7 +34,6 @@ func startContainerd(t *testing.T, dir, runtime string) (containerd, error) {
 			return c, err
 		}
 	}
-	packages := packagesDir()
 	config := fmt.Sprintf(`version = 2
 root = %q
 state = %q
@@ -53,11 +52,11 @@ default_runtime_name = "ostia"
 runtime_type = "io.containerd.runc.v2"
 [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.ostia.options]
 BinaryName = %q
-`, dir+"/root", dir+"/state", c.socket, imageName, packages+"/usr/lib/cni", dir+"/net.d", runtime)
+`, dir+"/root", dir+"/state", c.socket, imageName, packagesDir+"/usr/lib/cni", dir+"/net.d", runtime)
 	// The network of a pod: a bridge of its own, which needs no packet filter.
 	network := `{"cniVersion": "0.4.0", "name": "pods", "plugins": [
 	{"type": "bridge", "bridge": "cni0", "isGateway": true, "ipam": {"type": "host-local", "subnet": "10.88.0.0/16"}}]}`
-	wrapper := "#!/bin/sh\nexec " + packages + "/usr/bin/ctr --address " + c.socket + " --namespace engines \"$@\"\n"
+	wrapper := "#!/bin/sh\nexec " + packagesDir + "/usr/bin/ctr --address " + c.socket + " --namespace engines \"$@\"\n"
 	for name, content := range map[string]string{"config.toml": config, "net.d/10-pods.conflist": network, "bin/ctr": wrapper} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o755); err != nil {
 			return c, err
@@ -67,5 +66,5 @@ BinaryName = %q
 		return c, err
 	}
 	return c, startDaemon(t, filepath.Join(dir, "log"), bin,
-		[]string{packages + "/usr/bin/containerd", "--config", dir + "/config.toml"}, []string{c.command, "version"})
+		[]string{packagesDir + "/usr/bin/containerd", "--config", dir + "/config.toml"}, []string{c.command, "version"})
 }

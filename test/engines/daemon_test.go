@@ -19,10 +19,9 @@ func startDaemon(t *testing.T, log, bin string, daemon, ask []string) error {
 		return err
 	}
 	defer out.Close()
-	packages := packagesDir()
 	cmd := exec.Command(daemon[0], daemon[1:]...)
 	cmd.Stdout, cmd.Stderr = out, out
-	cmd.Env = append(os.Environ(), "PATH="+bin+":"+packages+"/usr/bin:"+packages+"/usr/sbin:"+os.Getenv("PATH"))
+	cmd.Env = append(os.Environ(), "PATH="+bin+":"+packagesDir+"/usr/bin:"+packagesDir+"/usr/sbin:"+os.Getenv("PATH"))
 	if err := cmd.Start(); err != nil {
 		return err
 	}

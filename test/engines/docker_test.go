@@ -32,7 +32,6 @@ func startDocker(t *testing.T, dir, runtime string) (docker, error) {
 	if err := os.MkdirAll(bin, 0o755); err != nil {
 		return d, err
 	}
-	packages := packagesDir()
 	// No bridge, no packet filter: the machine may lack iptables. The ulimit is what may be set without CAP_SYS_RESOURCE.
 	config := fmt.Sprintf(`{
 	"runtimes": {"ostia": {"path": %q}, "other": {"path": %q}},
@@ -42,8 +41,8 @@ func startDocker(t *testing.T, dir, runtime string) (docker, error) {
 	"data-root": %q, "exec-root": %q, "pidfile": %q, "hosts": [%q],
 	"init-path": %q,
 	"exec-opts": ["native.cgroupdriver=cgroupfs"]
-}`, runtime, runtime, dir+"/data", dir+"/exec", dir+"/pid", "unix://"+dir+"/sock", packages+"/usr/bin/tini-static")
-	wrapper := "#!/bin/sh\nexec " + packages + "/usr/bin/docker --config " + dir + " --host unix://" + dir + "/sock \"$@\"\n"
+}`, runtime, runtime, dir+"/data", dir+"/exec", dir+"/pid", "unix://"+dir+"/sock", packagesDir+"/usr/bin/tini-static")
+	wrapper := "#!/bin/sh\nexec " + packagesDir + "/usr/bin/docker --config " + dir + " --host unix://" + dir + "/sock \"$@\"\n"
 	for name, content := range map[string]string{"daemon.json": config, "bin/docker": wrapper} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o755); err != nil {
 			return d, err
@@ -54,5 +53,5 @@ func startDocker(t *testing.T, dir, runtime string) (docker, error) {
 		return d, err
 	}
 	return d, startDaemon(t, filepath.Join(dir, "log"), bin,
-		[]string{packages + "/usr/sbin/dockerd", "--config-file", dir + "/daemon.json"}, []string{d.command, "version"})
+		[]string{packagesDir + "/usr/sbin/dockerd", "--config-file", dir + "/daemon.json"}, []string{d.command, "version"})
 }

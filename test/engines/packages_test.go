@@ -5,8 +5,11 @@ import (
 	"path/filepath"
 )
 
-// packagesDir is where test/deps engines has unpacked Debian's packages.
-func packagesDir() string {
+// packagesDir is where Debian's packages are inside the room, for every user.
+const packagesDir = "/run/packages"
+
+// unpackedDir is where test/deps engines has unpacked them.
+func unpackedDir() string {
 	cache := os.Getenv("OSTIA_CACHE")
 	if cache == "" {
 		dir, _ := os.UserCacheDir()

@@ -31,19 +31,18 @@ func newPodman(dir, runtime string) (podman, error) {
 			return p, err
 		}
 	}
-	packages := packagesDir()
 	// Limits: this machine may not raise them, and podman would.
 	config := `[containers]
 default_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]
-seccomp_profile = "` + packages + `/usr/share/containers/seccomp.json"
+seccomp_profile = "` + packagesDir + `/usr/share/containers/seccomp.json"
 netns = "none"
 pids_limit = 1000
-init_path = "` + packages + `/usr/bin/tini-static"
+init_path = "` + packagesDir + `/usr/bin/tini-static"
 [engine]
 cgroup_manager = "cgroupfs"
 events_logger = "file"
-conmon_path = ["` + packages + `/usr/bin/conmon"]
-helper_binaries_dir = ["` + packages + `/usr/bin", "` + packages + `/usr/lib/podman"]
+conmon_path = ["` + packagesDir + `/usr/bin/conmon"]
+helper_binaries_dir = ["` + packagesDir + `/usr/bin", "` + packagesDir + `/usr/lib/podman"]
 infra_command = "/catatonit"
 runtime = "ostia"
 runtime_supports_json = ["ostia"]
@@ -54,7 +53,7 @@ ostia = ["` + runtime + `"]
 	wrapper := `#!/bin/sh
 export HOME=` + dir + ` CONTAINERS_CONF=` + dir + `/containers.conf CONTAINERS_STORAGE_CONF=` + dir + `/storage.conf
 export CONTAINERS_REGISTRIES_CONF=` + dir + `/registries.conf
-exec ` + packages + `/usr/bin/podman "$@"
+exec ` + packagesDir + `/usr/bin/podman "$@"
 `
 	for name, content := range map[string]string{
 		"containers.conf":                config,

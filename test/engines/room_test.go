@@ -248,6 +248,7 @@ func arrangeMounts(dir string, trees []hierarchy) error {
 		{"shm", "/dev/shm", "tmpfs", shm, "mode=1777"},
 		{"run", "/run", "tmpfs", shm, "mode=755"},
 		{"/proc/self/fd/" + strconv.Itoa(scratch), roomDir, "", syscall.MS_BIND, ""},
+		{unpackedDir(), packagesDir, "", syscall.MS_BIND, ""},
 	}
 	if trees[0].mountPoint != "/sys/fs/cgroup" { // a folder of hierarchies
 		steps = append(steps, mount{"tmpfs", "/sys/fs/cgroup", "tmpfs", 0, "mode=755"})
@@ -256,7 +257,7 @@ func arrangeMounts(dir string, trees []hierarchy) error {
 		steps = append(steps, mount{t.kind, t.mountPoint, t.kind, 0, t.options})
 	}
 	for _, s := range steps {
-		if s.kind != "" || s.target == roomDir {
+		if strings.HasPrefix(s.target, "/run/") || s.kind != "" {
 			if err := os.MkdirAll(s.target, 0o755); err != nil {
 				return err
 			}
