@@ -15,13 +15,15 @@ BUILD = GOEXPERIMENT=nogreenteagc $(GO) build -trimpath -ldflags "-s -w -X ostia
 COMMIT := $(shell git describe --always --abbrev=40 --dirty --exclude='*' 2>/dev/null)
 
 # Tests on real containers, each a binary that runs in its own folder: here, with a private cgroup2 here, in the guest.
-BEHAVIOUR = $(patsubst %/,%,$(dir $(wildcard test/*_test.go test/*/*_test.go)))
+# Machines want a host with KVM: test-vm has one.
+BEHAVIOUR = $(filter-out test/vm,$(patsubst %/,%,$(dir $(wildcard test/*_test.go test/*/*_test.go))))
 behaviour = $(filter-out test/engines,$(sort $(BEHAVIOUR)))
 
-.PHONY: all demo test unit cross behaviour guest engines engines-smoke bench fuzz lint install clean
+.PHONY: all demo test unit cross behaviour guest engines engines-smoke test-vm bench fuzz lint install clean
 
 all:
 	@$(BUILD) -o ostia ./cmd/ostia
+	@$(BUILD) -o ostia-vmm ./cmd/ostia-vmm
 
 demo: all
 	@test/deps demo
@@ -77,6 +79,15 @@ engines-smoke: all build/test/engines.test
 	@test/deps engines
 	@echo "engines: a taste of podman, Docker and containerd"
 	@cd test/engines && $(engines) -test.short
+
+# Real virtual machines, in the guest with nested KVM: a sample of the entry points, and with VM_ENTRYPOINTS=. all.
+VM_ENTRYPOINTS ?= /(a_directory|mode_000|missing|no_interpreter|a_program_as_uid_1000)$$
+test-vm: all build/test/vm.test build/test.test
+	@$(GO) build -o build/guest ./test/guest
+	@ln -sf ../ostia build/krun
+	@echo "test-vm: machines in a guest with nested KVM (emulated)"
+	@build/guest -m 3072 -t 20m -- sh -c 'test/vm/setup && (cd test/vm && ../../build/test/vm.test -test.timeout 15m $(VM)) && \
+		cd test && RUNTIME=$(CURDIR)/build/krun ../build/test.test -test.timeout 20m -test.run "TestEntryPoints/run$$/cases$(VM_ENTRYPOINTS)"' </dev/null
 
 bench: all
 	@test/deps demo

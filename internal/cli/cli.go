@@ -7,6 +7,7 @@ import (
 	"errors"
 
 	"ostia/entrypoint"
+	"ostia/internal/container"
 )
 
 // Exit statuses of ostia's own failures. A program that ran ends with its own.
@@ -43,6 +44,10 @@ func exitStatus(c *command, err error) int {
 	var verdict *entrypoint.Verdict
 	if errors.As(err, &verdict) {
 		return verdict.Status
+	}
+	var machine *container.MachineError
+	if errors.As(err, &machine) && machine.Status != 0 {
+		return machine.Status
 	}
 	return statusRuntime
 }

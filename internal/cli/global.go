@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"os"
 	"path/filepath"
 	"strings"
 
@@ -19,6 +20,7 @@ var globalFlags = [...]flag{
 	{name: "cgroup-manager", kind: text, value: "MANAGER", help: "cgroupfs (default) or disabled; systemd is not built yet"},
 	{name: "systemd-cgroup", kind: boolean, help: "not built yet"},
 	{name: "rootless", kind: text, value: "BOOL", help: "go on without the cgroups that may not be made: true, false or auto (default)"},
+	{name: "handler", kind: text, value: "HANDLER", help: "namespaces, or vm: a virtual machine of its own (default: what the annotation org.ostia.handler or run.oci.handler says; vm when called as krun or ostia-vm)"},
 	{name: "criu", kind: text, value: "FILE", help: "does nothing, as in runc"},
 	{name: "version", short: 'v', kind: boolean, help: "print the version"},
 	{name: "help", short: 'h', kind: boolean, help: "print this help, or the help of the command"},
@@ -51,6 +53,16 @@ func newRuntime(in *invocation) (*container.Runtime, error) {
 		if b {
 			r.Rootless = "true"
 		}
+	}
+	switch h := in.text("handler"); h {
+	case "":
+		if name := filepath.Base(os.Args[0]); name == "krun" || name == "ostia-vm" {
+			r.Handler = container.HandlerMachine
+		}
+	case container.HandlerNamespaces, container.HandlerMachine:
+		r.Handler = h
+	default:
+		return nil, usageError("--handler " + h + ": unknown: use namespaces or vm")
 	}
 	root, err := stateRoot(in)
 	r.Root = root

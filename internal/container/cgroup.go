@@ -34,7 +34,15 @@ func (r *Runtime) resolveCgroup(path, id string) (*cgroup.Group, error) {
 // who asked for no limit and may not make one goes without, as with runc.
 func (r *Runtime) createCgroup(c *creation) error {
 	l := &c.spec.Linux
-	err := c.group.Create(l.Resources)
+	resources := l.Resources
+	if c.files != nil && resources != nil {
+		// The guest counts its processes itself; here the threads of the
+		// monitor would be counted.
+		without := *resources
+		without.Pids = nil
+		resources = &without
+	}
+	err := c.group.Create(resources)
 	if err == nil {
 		return nil
 	}

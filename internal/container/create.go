@@ -37,8 +37,9 @@ type creation struct {
 	hooks    *hookFiles
 	tty      *terminal
 	trace    *trace
-	wait     bool     // create, not run
-	net      chan int // the network namespace being made, nil for none
+	wait     bool          // create, not run
+	net      chan int      // the network namespace being made, nil for none
+	files    *machineFiles // nil: no virtual machine
 	ready    *notifier
 	moved    []*netdev.Moved // network devices of the host
 	netFiles *deviceFiles
@@ -84,6 +85,9 @@ func (c *creation) begin() error {
 		return err
 	}
 	c.trace.phase("seccomp")
+	if err := c.prepareMachine(); err != nil {
+		return err
+	}
 	if c.dir, err = state.Create(c.r.Root, c.o.ID); err != nil {
 		if err == unix.EACCES && os.Geteuid() != 0 {
 			err = &advised{err, "name a folder of yours with --root, or set XDG_RUNTIME_DIR"}
@@ -136,6 +140,7 @@ func (c *creation) make(filter plan.Seccomp) error {
 		Version: spec.Version, ID: c.o.ID, Bundle: c.bundle, Rootfs: c.rootfs,
 		Created: time.Now().UTC().Format(time.RFC3339Nano), Owner: os.Geteuid(),
 		Annotations: c.spec.Annotations, NoNewKeyring: c.o.NoNewKeyring, Config: c.config,
+		Machine:   c.files != nil,
 		Poststart: len(c.spec.Hooks.Poststart) > 0, Poststop: len(c.spec.Hooks.Poststop) > 0,
 		Resctrl: c.spec.Linux.IntelRdt != nil,
 	}
@@ -212,7 +217,7 @@ func (c *creation) launch(filter plan.Seccomp) error {
 	in.FDs.Sync = f.add(theirs)
 	sys := &syscall.SysProcAttr{}
 	for _, open := range []func(*files, *plan.Input, *syscall.SysProcAttr) error{
-		c.openFifo, c.openConsole, c.openHooks, c.openTrace, c.openNamespaces, c.openCgroup, c.openResctrl, c.openMounts,
+		c.openFifo, c.openConsole, c.openHooks, c.openTrace, c.openNamespaces, c.openCgroup, c.openResctrl, c.openMounts, c.openMachine,
 	} {
 		if err := open(f, in, sys); err != nil {
 			unix.Close(sock)
@@ -454,6 +459,7 @@ func (c *creation) close() {
 	}
 	c.ready.close()
 	c.closeDevices()
+	c.files.close()
 	if c.dir != nil {
 		c.dir.Close()
 	}

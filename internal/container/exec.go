@@ -62,7 +62,7 @@ func (r *Runtime) Exec(id string, o ExecOptions) (status int, err error) {
 	if !o.Detach {
 		launch.Forward()
 	}
-	if err := e.launch(d.Path()); err != nil {
+	if err := e.launch(d); err != nil {
 		return 0, e.explain(err)
 	}
 	defer e.stage.Close()
@@ -182,7 +182,7 @@ func parseUser(s string) (spec.User, error) {
 	return user, nil
 }
 
-func (e *execution) launch(dir string) error {
+func (e *execution) launch(d *state.Dir) error {
 	f, err := newFiles(e.o.ListenFDs, e.o.PreserveFDs)
 	if err != nil {
 		return err
@@ -209,13 +209,17 @@ func (e *execution) launch(dir string) error {
 		unix.Close(sock)
 		return err
 	}
+	if err := e.openProxy(f, in, d); err != nil {
+		unix.Close(sock)
+		return err
+	}
 	in.FDs.Last = len(f.list) - 1
 	if e.plan, err = plan.CompileExec(in); err != nil {
 		unix.Close(sock)
 		return err
 	}
 	e.trace.phase("plan")
-	e.stage, err = launch.Start(e.plan, f.list, sys, sock, dir)
+	e.stage, err = launch.Start(e.plan, f.list, sys, sock, d.Path())
 	if err != nil {
 		unix.Close(sock)
 		return failed("start the process", "", explainFork(err, sys))

@@ -36,6 +36,9 @@ func (r *Runtime) status(d *state.Dir, s *state.State) string {
 	case !alive:
 		return Stopped
 	}
+	if s.Machine && machineStopped(s) {
+		return Paused
+	}
 	// Before created: exec would wait in the freezer, and resume refuse.
 	if g := s.Cgroup; g != nil {
 		if frozen, err := g.Frozen(); err == nil && frozen {

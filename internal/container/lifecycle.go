@@ -198,6 +198,8 @@ func (r *Runtime) Pause(id string) error {
 	switch st := r.status(d, s); {
 	case st != Running && st != Created:
 		return failed("pause", id, &statusError{ErrNotRunning, st})
+	case s.Machine:
+		return failed("pause", id, signalMachine(s, unix.SIGSTOP))
 	case g == nil:
 		return failed("pause", id, errNoCgroup)
 	}
@@ -213,6 +215,9 @@ func (r *Runtime) Resume(id string) error {
 	defer d.Close()
 	if st := r.status(d, s); st != Paused {
 		return failed("resume", id, &statusError{ErrNotPaused, st})
+	}
+	if s.Machine {
+		return failed("resume", id, signalMachine(s, unix.SIGCONT))
 	}
 	return failed("resume", id, s.Cgroup.Thaw())
 }

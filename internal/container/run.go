@@ -40,6 +40,9 @@ func (r *Runtime) Run(o CreateOptions) (status int, err error) {
 	c.trace.phase("running")
 	status, err = c.tty.attend(c.stage)
 	c.trace.phase("wait")
+	if c.files != nil && err == nil {
+		status, err = r.machineEnd(o.ID, status)
+	}
 	c.reportEnd(status, err)
 	if !o.Keep {
 		if e := r.deleteStopped(o.ID, c.state); e != nil && err == nil {

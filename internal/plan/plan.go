@@ -20,6 +20,7 @@ type Input struct {
 	Host    Host
 	FDs     FDs
 	Seccomp Seccomp
+	Machine *Machine // nil: the entry point runs on this kernel
 
 	Cloned       uint64 // CLONE_NEW* that the stage is born with
 	Wait         bool   // create: wait for start

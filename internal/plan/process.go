@@ -12,8 +12,18 @@ import (
 // startProcess gives the process its limits and identity and ends in the
 // entry point. It is the same for create, run and exec.
 func (c *compiler) startProcess() {
+	if c.in.Machine != nil {
+		c.startMachine()
+		return
+	}
+	c.rlimits(c.in.Process)
+	c.identity()
+	c.execute()
+}
+
+// identity is what the process is: where, who, and what it may do.
+func (c *compiler) identity() {
 	p := c.in.Process
-	c.rlimits(p)
 	c.workingDirectory(p)
 	caps := p.Capabilities
 	if caps == nil {
@@ -32,7 +42,6 @@ func (c *compiler) startProcess() {
 		umask = int(*p.User.Umask)
 	}
 	c.Do("umask", unix.SYS_UMASK, stage.Imm(umask))
-	c.execute()
 }
 
 func (c *compiler) rlimits(p *spec.Process) {

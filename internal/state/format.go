@@ -25,6 +25,7 @@ type State struct {
 	Owner        int    // uid
 	Annotations  map[string]string
 	NoNewKeyring bool
+	Machine      bool          // the container is a virtual machine: Pid is its monitor's
 	OwnPidNS     bool          // in a new pid namespace
 	Poststart    bool          // has such hooks
 	Poststop     bool          // has such hooks
@@ -47,6 +48,9 @@ func (s *State) encode() []byte {
 		e.Key("owner").Int(int64(s.Owner))
 		annotations(e, s.Annotations)
 		e.Key("noNewKeyring").Bool(s.NoNewKeyring)
+		if s.Machine {
+			e.Key("machine").Bool(true)
+		}
 		e.Key("ownPidNS").Bool(s.OwnPidNS)
 		e.Key("poststart").Bool(s.Poststart)
 		e.Key("poststop").Bool(s.Poststop)
@@ -101,6 +105,8 @@ func decode(text string) (*State, error) {
 			d.Object(func(k string) { s.Annotations[k] = d.String() })
 		case "noNewKeyring":
 			s.NoNewKeyring = d.Bool()
+		case "machine":
+			s.Machine = d.Bool()
 		case "ownPidNS":
 			s.OwnPidNS = d.Bool()
 		case "poststart":

@@ -24,6 +24,9 @@ const (
 	// The fifo's name until the container is created: its renaming is the
 	// moment at which create has succeeded.
 	newFifoFile = "exec.fifo.new"
+	// Of a virtual machine: where its monitor listens, and why it failed.
+	socketFile = "monitor.sock"
+	reasonFile = "reason"
 )
 
 // The errors of this package. The engines match their texts: containerd looks
@@ -304,7 +307,9 @@ func (d *Dir) Remove() error {
 	if err := unix.Rmdir(d.Path()); err != unix.ENOTEMPTY {
 		return err
 	}
-	for _, name := range [...]string{fifoFile, newFifoFile, stateFile + ".new", reportFile, reportFile + ".new", NotifyDir + "/" + NotifySocket} {
+	for _, name := range [...]string{
+		fifoFile, newFifoFile, stateFile + ".new", reportFile, reportFile + ".new", NotifyDir + "/" + NotifySocket, socketFile, reasonFile,
+	} {
 		if err := unix.Unlinkat(d.fd, name, 0); err != nil && err != unix.ENOENT {
 			return err
 		}

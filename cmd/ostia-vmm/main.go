@@ -1,0 +1,51 @@
+// Command ostia-vmm is the microVM handler's other half: what ostia starts on
+// the host to prepare a machine, to run it, and to stand for a process in it;
+// and the init of the guest. People do not call it: `ostia --handler vm` does.
+package main
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+
+	"ostia/internal/vm/agent"
+	"ostia/internal/vm/monitor"
+	"ostia/internal/vm/prepare"
+)
+
+func main() {
+	os.Exit(run(os.Args))
+}
+
+func run(args []string) int {
+	switch {
+	case os.Getpid() == 1 && args[0] == "/init":
+		agent.Main()
+	case args[0] == agent.RunnerName:
+		return agent.Runner(args[1:])
+	case len(args) == 3 && args[1] == "prepare":
+		return prepare.Main(args[2])
+	case len(args) == 8 && args[1] == "monitor":
+		if fds, ok := numbers(args[2:]); ok {
+			return monitor.Main(monitor.Files{KVM: fds[0], Kernel: fds[1], Initrd: fds[2], Setup: fds[3], Control: fds[4], Reason: fds[5]})
+		}
+	case len(args) == 5 && args[1] == "exec":
+		if fds, ok := numbers(args[2:4]); ok {
+			return monitor.Exec(fds[0], fds[1], args[4] == "terminal")
+		}
+	}
+	fmt.Fprintln(os.Stderr, "ostia-vmm: is started by ostia alone: see ostia --help")
+	return 2
+}
+
+// numbers are descriptors, as arguments.
+func numbers(args []string) (fds []int, ok bool) {
+	for _, a := range args {
+		n, err := strconv.Atoi(a)
+		if err != nil || n < 0 {
+			return nil, false
+		}
+		fds = append(fds, n)
+	}
+	return fds, true
+}

@@ -1,0 +1,313 @@
+package container
+
+import (
+	"errors"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"ostia/internal/plan"
+	"ostia/internal/program"
+	"ostia/internal/spec"
+	"ostia/internal/state"
+
+	"golang.org/x/sys/unix"
+)
+
+// The handlers: what runs the entry point.
+const (
+	HandlerNamespaces = "namespaces"
+	HandlerMachine    = "vm"
+)
+
+// The annotations that choose a handler: ours, and crun's.
+const (
+	handlerAnnotation     = "org.ostia.handler"
+	crunHandlerAnnotation = "run.oci.handler"
+)
+
+// handler is the one that the caller, or else the configuration, asks for.
+func (r *Runtime) handler(s *spec.Spec) (string, error) {
+	if r.Handler != "" {
+		return r.Handler, nil
+	}
+	if h := s.Annotations[handlerAnnotation]; h != "" {
+		if h != HandlerNamespaces && h != HandlerMachine {
+			return "", failed("annotations "+handlerAnnotation, strconv.Quote(h), errHandler)
+		}
+		return h, nil
+	}
+	switch h := s.Annotations[crunHandlerAnnotation]; h {
+	case "krun":
+		return HandlerMachine, nil
+	case "":
+		return HandlerNamespaces, nil
+	default:
+		return "", failed("annotations "+crunHandlerAnnotation, strconv.Quote(h), errHandler)
+	}
+}
+
+// machineProgram is the handler's other half: monitor, proxy and agent.
+const machineProgram = "ostia-vmm"
+
+// machineFiles are what a machine starts from.
+type machineFiles struct {
+	program, kvm, kernel, initrd, setup int
+}
+
+func (f *machineFiles) close() {
+	if f == nil {
+		return
+	}
+	for _, fd := range [...]int{f.program, f.kvm, f.kernel, f.initrd, f.setup} {
+		if fd >= 0 {
+			unix.Close(fd)
+		}
+	}
+}
+
+// prepareMachine has a machine prepared if the container is to be one: whether
+// this host can run it is known before anything is made.
+func (c *creation) prepareMachine() error {
+	h, err := c.r.handler(c.spec)
+	if err != nil || h != HandlerMachine {
+		return err
+	}
+	switch {
+	case c.o.ListenFDs+c.o.PreserveFDs > 0:
+		return failed("--preserve-fds or LISTEN_FDS", strconv.Itoa(c.o.ListenFDs+c.o.PreserveFDs), errMachineFDs)
+	case !hasNamespace(c.spec, unix.CLONE_NEWNS):
+		return &spec.Error{Pointer: "linux.namespaces", Err: errMachineMounts}
+	}
+	files := &machineFiles{-1, -1, -1, -1, -1}
+	if files.program, err = openMachineProgram(); err != nil {
+		return err
+	}
+	c.files = files
+	defer c.trace.phase("machine")
+	return failed("microVM handler", "", files.prepare(c.config, c.rootfs))
+}
+
+// openMachineProgram opens the program next to this one, never one of $PATH.
+func openMachineProgram() (int, error) {
+	buf := make([]byte, unix.PathMax)
+	n, err := unix.Readlink("/proc/self/exe", buf)
+	if err != nil {
+		return -1, failed("/proc/self/exe", "", err)
+	}
+	self := strings.TrimSuffix(string(buf[:n]), " (deleted)")
+	path := self[:strings.LastIndexByte(self, '/')+1] + machineProgram
+	fd, err := unix.Open(path, unix.O_PATH|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return -1, failed("microVM handler", path, err)
+	}
+	return fd, nil
+}
+
+// prepare runs the program's prepare on the host, and takes what it answers:
+// four descriptors, or why not.
+func (m *machineFiles) prepare(config, rootfs string) error {
+	text, err := unix.MemfdCreate("config", unix.MFD_CLOEXEC)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(text)
+	if _, err := unix.Pwrite(text, []byte(config), 0); err != nil {
+		return err
+	}
+	p, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(p[0])
+	// A number above those that the fork moves into place.
+	high, err := unix.FcntlInt(uintptr(m.program), unix.F_DUPFD_CLOEXEC, 32)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(high)
+	pid, err := syscall.ForkExec("/proc/self/fd/"+strconv.Itoa(high), []string{machineProgram, "prepare", rootfs}, &syscall.ProcAttr{
+		Env:   machineEnv(),
+		Files: []uintptr{none, none, 2, uintptr(text), uintptr(p[1])},
+		Sys:   &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL},
+	})
+	unix.Close(p[1])
+	if err != nil {
+		return err
+	}
+	err = m.take(p[0])
+	for {
+		if _, e := unix.Wait4(pid, nil, 0, nil); e != unix.EINTR {
+			return err
+		}
+	}
+}
+
+// machineEnv is what the program may know of our environment: where an ordinary
+// user's cache is.
+func machineEnv() (env []string) {
+	for _, name := range [...]string{"HOME", "XDG_CACHE_HOME"} {
+		if v, ok := unix.Getenv(name); ok {
+			env = append(env, name+"="+v)
+		}
+	}
+	return env
+}
+
+func (m *machineFiles) take(sock int) error {
+	answer, oob := make([]byte, 4096), make([]byte, unix.CmsgSpace(4*4))
+	var n, nOOB int
+	var err error
+	for {
+		if n, nOOB, _, _, err = unix.Recvmsg(sock, answer, oob, unix.MSG_CMSG_CLOEXEC); err != unix.EINTR {
+			break
+		}
+	}
+	if err != nil {
+		return err
+	}
+	said := program.OneLine(string(answer[:n]))
+	if nOOB == 0 {
+		if said == "" {
+			said = "its preparation was killed"
+		}
+		return errors.New(said)
+	}
+	msgs, err := unix.ParseSocketControlMessage(oob[:nOOB])
+	if err != nil || len(msgs) != 1 {
+		return unix.EPROTO
+	}
+	fds, err := unix.ParseUnixRights(&msgs[0])
+	if err != nil || len(fds) != 4 {
+		return unix.EPROTO
+	}
+	m.kvm, m.kernel, m.initrd, m.setup = fds[0], fds[1], fds[2], fds[3]
+	return nil
+}
+
+// openMachine gives the stage what the monitor will need.
+func (c *creation) openMachine(f *files, in *plan.Input, _ *syscall.SysProcAttr) error {
+	if c.files == nil {
+		return nil
+	}
+	control, err := c.dir.Listen()
+	if err != nil {
+		return failed("monitor's socket", c.dir.Path(), err)
+	}
+	m := &plan.Machine{Args: []string{machineProgram, "monitor"}}
+	keep := func(fd int) {
+		m.Keep = append(m.Keep, fd)
+		m.Args = append(m.Args, strconv.Itoa(fd))
+	}
+	for _, fd := range [...]int{c.files.kvm, c.files.kernel, c.files.initrd, c.files.setup} {
+		keep(f.lend(fd))
+	}
+	keep(f.add(control))
+	reason, err := c.dir.MakeReason()
+	if err != nil {
+		return failed("reason file", c.dir.Path(), err)
+	}
+	keep(f.add(reason))
+	m.Program = f.lend(c.files.program)
+	in.Machine, in.Ask, in.Seccomp = m, true, plan.Seccomp{}
+	return nil
+}
+
+// openProxy gives the stage of an exec what the proxy needs: a connection to
+// the monitor, and the process.
+func (e *execution) openProxy(f *files, in *plan.Input, d *state.Dir) error {
+	if !e.state.Machine {
+		return nil
+	}
+	if e.o.ListenFDs+e.o.PreserveFDs > 0 {
+		return failed("--preserve-fds or LISTEN_FDS", strconv.Itoa(e.o.ListenFDs+e.o.PreserveFDs), errMachineFDs)
+	}
+	fd, err := openMachineProgram()
+	if err != nil {
+		return err
+	}
+	m := &plan.Machine{Program: f.add(fd)}
+	sock, err := d.Connect()
+	if err != nil {
+		return failed("connect to the monitor of", e.state.ID, err)
+	}
+	process, err := unix.MemfdCreate("process", unix.MFD_CLOEXEC)
+	if err != nil {
+		unix.Close(sock)
+		return failed("process", "", err)
+	}
+	m.Keep = []int{f.add(sock), f.add(process)}
+	if _, err := unix.Pwrite(process, e.process.Encode(), 0); err != nil {
+		return failed("process", "", err)
+	}
+	stdio := "pipes"
+	if e.process.Terminal {
+		stdio = "terminal"
+	}
+	m.Args = []string{machineProgram, "exec", strconv.Itoa(m.Keep[0]), strconv.Itoa(m.Keep[1]), stdio}
+	in.Machine, in.Ask, in.Seccomp = m, true, plan.Seccomp{}
+	return nil
+}
+
+// signalMachine stops a monitor, and with it the guest, or lets it go on. The
+// freezer cannot: before Linux 6.14 KVM has a kernel thread in the cgroup, which
+// never freezes.
+func signalMachine(s *state.State, sig syscall.Signal) error {
+	fd, err := s.Process()
+	if err != nil {
+		return ErrNotRunning
+	}
+	defer unix.Close(fd)
+	if err := unix.PidfdSendSignal(fd, sig, nil, 0); err != nil {
+		return err
+	}
+	// Its processors leave the guest one by one.
+	for wait := time.Millisecond; machineStopped(s) != (sig == unix.SIGSTOP); wait *= 2 {
+		if wait > 4*time.Second {
+			return errMachineStuck
+		}
+		time.Sleep(wait)
+	}
+	return nil
+}
+
+func machineStopped(s *state.State) bool {
+	_, process, err := state.StartTime(s.Pid)
+	return err == nil && process == 'T'
+}
+
+// MachineError is a machine that ended without its entry point's status.
+type MachineError struct {
+	Status int // of the monitor's process, as a shell would have it
+	Reason string
+}
+
+func (e *MachineError) Error() string { return "the container's machine failed: " + e.Reason }
+
+// machineEnd is the status of a machine's container: what the monitor ended
+// with, unless it had to give a reason, or was killed and could give none.
+func (r *Runtime) machineEnd(id string, status int) (int, error) {
+	d, err := state.View(r.Root, id)
+	if err != nil {
+		return status, nil // deleted meanwhile: the status is all there is
+	}
+	defer d.Close()
+	reason, err := d.Reason()
+	switch {
+	case err != nil:
+		return status, failed("reason file", d.Path(), err)
+	case reason == "":
+		return status, &MachineError{Status: status, Reason: "its monitor was killed (exit status " + strconv.Itoa(status) + ")"}
+	case reason != state.ReasonNone:
+		return status, &MachineError{Status: status, Reason: program.OneLine(reason)}
+	}
+	return status, nil
+}
+
+var (
+	errHandler       = errors.New("unknown handler: use vm or namespaces (krun, in crun's annotation)")
+	errMachineFDs    = errors.New("a descriptor cannot be handed into a virtual machine: leave the option out")
+	errMachineStuck  = errors.New("the monitor does not react: see what its process waits for in /proc/PID/stack")
+	errMachineMounts = errors.New("the microVM handler needs a mount namespace: add one of type mount")
+)

@@ -1,0 +1,153 @@
+// Package agent is the guest's init: it loads modules, mounts the container's
+// tree, and has the runtime's namespace handler run the entry point in it, and
+// whatever an exec asks for, so that a process in the guest is what it would be
+// in a container on the host. It owns nothing outside of the guest.
+package agent
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"ostia/internal/vm/guest"
+	"ostia/internal/vm/initramfs"
+	"ostia/internal/vm/wire"
+
+	"golang.org/x/sys/unix"
+)
+
+// agent is PID 1.
+type agent struct {
+	machine guest.Machine
+	host    *os.File // the control connection
+	sending sync.Mutex
+	reaper  *reaper
+
+	mu       sync.Mutex
+	sessions map[uint32]*session
+}
+
+// Main never returns: the monitor ends the machine.
+func Main() {
+	a := &agent{sessions: map[uint32]*session{}}
+	// What a process sends to init is not for us; SIGCHLD is the reaper's.
+	signal.Ignore(unix.SIGHUP, unix.SIGINT, unix.SIGTERM, unix.SIGQUIT, unix.SIGPIPE)
+	err := a.prepare()
+	if err == nil {
+		go a.begin(&wire.Message{Kind: wire.Start, Terminal: a.machine.Terminal, Size: wire.Size{Rows: a.machine.Rows, Columns: a.machine.Columns}})
+		err = a.listen()
+	}
+	fmt.Fprintln(os.Stderr, "ostia agent:", err)
+	a.send(&wire.Message{Kind: wire.Fault, Reason: err.Error()})
+	if a.host == nil {
+		_ = unix.Reboot(unix.LINUX_REBOOT_CMD_POWER_OFF)
+	}
+	select {} // a power-off here could overtake what was sent
+}
+
+func (a *agent) send(m *wire.Message) {
+	a.sending.Lock()
+	defer a.sending.Unlock()
+	if a.host != nil {
+		_ = wire.Write(a.host, m) // without the monitor there is nobody to tell
+	}
+}
+
+// prepare makes the guest a host for the runtime.
+func (a *agent) prepare() error {
+	text, err := os.ReadFile("/" + initramfs.Config)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(text, &a.machine); err != nil {
+		return fmt.Errorf("%s: %w", initramfs.Config, err)
+	}
+	if err := modules("/" + initramfs.Modules); err != nil {
+		return err
+	}
+	if a.host, err = connect(wire.ControlPort); err != nil {
+		return fmt.Errorf("vsock: %w", err)
+	}
+	if err := fileSystems(); err != nil {
+		return err
+	}
+	if err := loopback(); err != nil {
+		return fmt.Errorf("lo: %w", err)
+	}
+	if err := bundle(a.machine.Config); err != nil {
+		return err
+	}
+	a.reaper = newReaper()
+	return nil
+}
+
+// listen carries out what the monitor says, until it cannot be heard any more.
+func (a *agent) listen() error {
+	for {
+		m, err := wire.Read(a.host)
+		if err != nil {
+			return fmt.Errorf("control connection: %w", err)
+		}
+		switch m.Kind {
+		case wire.Start:
+			go a.begin(m)
+		case wire.Signal, wire.Resize:
+			if s := a.session(m.Session); s != nil {
+				s.tell(m)
+			}
+		}
+	}
+}
+
+func (a *agent) session(id uint32) *session {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.sessions[id]
+}
+
+// modules loads a folder's files in the order of their names, and frees the
+// memory that they take.
+func modules(dir string) error {
+	files, err := filepath.Glob(dir + "/*")
+	if err != nil {
+		return err
+	}
+	for _, path := range files {
+		f, err := os.Open(path)
+		if err != nil {
+			return err
+		}
+		err = unix.FinitModule(int(f.Fd()), "", 0)
+		f.Close()
+		if err != nil && err != unix.EEXIST {
+			return fmt.Errorf("module %s: %w", filepath.Base(path), err)
+		}
+		_ = os.Remove(path) // only memory
+	}
+	return nil
+}
+
+// connect opens a connection to the monitor. The device is probed while its
+// module loads, on a thread of the kernel's.
+func connect(port uint32) (*os.File, error) {
+	var err error
+	for range 400 {
+		var fd int
+		if fd, err = unix.Socket(unix.AF_VSOCK, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0); err != nil {
+			return nil, err
+		}
+		if err = unix.Connect(fd, &unix.SockaddrVM{CID: unix.VMADDR_CID_HOST, Port: port}); err == nil {
+			return os.NewFile(uintptr(fd), "vsock"), nil
+		}
+		unix.Close(fd)
+		if err != unix.ENODEV && err != unix.ENETUNREACH && err != unix.EADDRNOTAVAIL && err != unix.ETIMEDOUT {
+			return nil, err
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	return nil, err
+}

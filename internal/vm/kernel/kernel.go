@@ -1,0 +1,144 @@
+// Package kernel finds a kernel for the guest among those that are installed
+// on the host, and unpacks it to the ELF file that the monitor boots.
+package kernel
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"sort"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// Kernel is a kernel on the host's disk.
+type Kernel struct {
+	Path    string // a bzImage or an ELF vmlinux
+	Modules string // folder of its modules, as /lib/modules/VERSION; "" for none
+}
+
+// ErrNone says that no installed kernel was found.
+var ErrNone = errors.New("no kernel for the guest: install one (/boot/vmlinuz-VERSION and /lib/modules/VERSION), or name it in the annotation org.ostia.vm.kernel")
+
+// Find chooses the kernel at path, or if that is empty the running host's own,
+// which its distribution keeps patched, or the newest other one.
+func Find(path string) (Kernel, error) {
+	if path != "" {
+		return at(path)
+	}
+	var u unix.Utsname
+	if err := unix.Uname(&u); err != nil {
+		return Kernel{}, fmt.Errorf("uname: %w", err)
+	}
+	release := unix.ByteSliceToString(u.Release[:])
+	candidates := []string{"/lib/modules/" + release + "/vmlinuz", "/boot/vmlinuz-" + release}
+	others, _ := filepath.Glob("/boot/vmlinuz-*") // the pattern is well-formed
+	sort.Sort(sort.Reverse(sort.StringSlice(others)))
+	for _, c := range append(candidates, others...) {
+		if k, err := at(c); err == nil && k.Modules != "" {
+			return k, nil
+		}
+	}
+	return Kernel{}, ErrNone
+}
+
+// at is the kernel at a path with its modules: those next to it in a tree, as
+// an unpacked package has them, or the host's.
+func at(path string) (Kernel, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return Kernel{}, fmt.Errorf("guest kernel: %w", err)
+	}
+	defer f.Close()
+	if st, err := f.Stat(); err != nil || !st.Mode().IsRegular() {
+		return Kernel{}, fmt.Errorf("guest kernel %s: not a regular file", path)
+	}
+	version, err := release(f)
+	if err != nil {
+		return Kernel{}, fmt.Errorf("guest kernel %s: %w", path, err)
+	}
+	k := Kernel{Path: path}
+	dir := filepath.Dir(path)
+	for _, modules := range []string{filepath.Join(dir, "../lib/modules", version), filepath.Join(dir, "lib/modules", version), "/lib/modules/" + version, "/usr/lib/modules/" + version} {
+		if st, err := os.Stat(filepath.Join(modules, "kernel")); version != "" && err == nil && st.IsDir() {
+			k.Modules = modules
+			break
+		}
+	}
+	return k, nil
+}
+
+// release is a kernel's version, as in its bzImage header or in the banner of a
+// vmlinux; "" if a vmlinux has none.
+func release(f *os.File) (string, error) {
+	var head [0x800]byte
+	n, err := io.ReadFull(f, head[:])
+	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
+		return "", err
+	}
+	if isELF(head[:n]) {
+		return banner(f)
+	}
+	if n < payloadLength+4 || string(head[headerMagic:headerMagic+4]) != "HdrS" {
+		return "", errFormat
+	}
+	const versionPointer = 0x20e
+	var text [256]byte
+	at := int64(head[versionPointer]) | int64(head[versionPointer+1])<<8
+	if _, err := f.ReadAt(text[:], at+0x200); err != nil {
+		return "", err
+	}
+	return firstWord(text[:])
+}
+
+// banner looks for "Linux version 6.1.0 (...".
+func banner(f *os.File) (string, error) {
+	const words = "Linux version "
+	st, err := f.Stat()
+	if err != nil || st.Size() == 0 {
+		return "", err
+	}
+	b, err := unix.Mmap(int(f.Fd()), 0, int(st.Size()), unix.PROT_READ, unix.MAP_PRIVATE)
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = unix.Munmap(b) }() // only read
+	for rest := b; ; {
+		i := bytes.Index(rest, []byte(words))
+		if i < 0 {
+			return "", nil
+		}
+		rest = rest[i+len(words):]
+		if len(rest) > 0 && rest[0] >= '0' && rest[0] <= '9' {
+			return firstWord(rest[:min(len(rest), 256)])
+		}
+	}
+}
+
+func firstWord(b []byte) (string, error) {
+	word, _, _ := strings.Cut(unix.ByteSliceToString(b), " ")
+	if word == "" || strings.ContainsAny(word, "/\n") {
+		return "", errors.New("its header holds no version")
+	}
+	return word, nil
+}
+
+// Unpack writes the ELF kernel to w. A kernel that is one already is reported
+// by false, and nothing is written.
+func (k Kernel) Unpack(w io.Writer) (packed bool, err error) {
+	b, err := os.ReadFile(k.Path)
+	if err != nil {
+		return false, fmt.Errorf("guest kernel: %w", err)
+	}
+	if isELF(b) {
+		return false, nil
+	}
+	if err := unpack(w, b); err != nil {
+		return true, fmt.Errorf("guest kernel %s: %w", k.Path, err)
+	}
+	return true, nil
+}

@@ -1,0 +1,152 @@
+// Package monitor runs a container's machine: it takes the place of the entry
+// point as the container's process, serves the guest its tree, hands on stdio,
+// signals and exit status, and ends with what the entry point ended with. No
+// status is a failure, with its reason.
+package monitor
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"ostia/internal/state"
+	"ostia/internal/vm/boot"
+	"ostia/internal/vm/guest"
+	"ostia/internal/vm/initramfs"
+	"ostia/internal/vm/machine"
+	"ostia/internal/vm/prepare"
+	"ostia/internal/vm/virtiofs"
+	"ostia/internal/vm/vsock"
+	"ostia/internal/vm/wire"
+
+	"golang.org/x/sys/unix"
+)
+
+// Files are the descriptors that the runtime hands over.
+type Files struct {
+	KVM     int
+	Kernel  int
+	Initrd  int
+	Setup   int // a prepare.Setup as JSON
+	Control int // listening socket for execs
+	Reason  int // takes why the machine ended without a status
+}
+
+// statusFailed is the exit status when none came from the guest.
+const statusFailed = 125
+
+// Main runs the machine and returns the exit status.
+func Main(f Files) int {
+	signals := catchSignals()
+	status, err := run(f, signals)
+	reason := state.ReasonNone
+	if err != nil {
+		reason, status = err.Error(), statusFailed
+	}
+	if _, err := unix.Pwrite(f.Reason, []byte(reason), 0); err != nil {
+		return statusFailed
+	}
+	return status
+}
+
+func run(f Files, signals <-chan os.Signal) (status int, err error) {
+	setup, err := readSetup(f.Setup)
+	if err != nil {
+		return 0, err
+	}
+	tty, err := takeTerminal(setup.Terminal)
+	if err != nil {
+		return 0, err
+	}
+	defer tty.restore()
+	fs, err := openTree()
+	if err != nil {
+		return 0, err
+	}
+	described, err := describe(setup, tty)
+	if err != nil {
+		return 0, err
+	}
+	h := newHub()
+	sockets := &vsock.Device{Accept: h.accept}
+	m, err := machine.New(machine.Config{
+		KVM: f.KVM, Memory: setup.Memory, CPUs: setup.CPUs,
+		Boot: boot.Config{
+			Kernel: os.NewFile(uintptr(f.Kernel), "kernel"), Initrd: os.NewFile(uintptr(f.Initrd), "initramfs"),
+			Extra: initramfs.Extra(described), Cmdline: prepare.Cmdline + setup.Cmdline,
+		},
+	}, virtiofs.NewDevice(guest.Tag, fs), sockets)
+	if err != nil {
+		return 0, err
+	}
+	entry := h.session(0, [3]int{0, 1, 2}, setup.Terminal)
+	go h.serveExecs(f.Control)
+	go forward(signals, h, 0, tty)
+	m.Start()
+	defer m.Stop()
+	return wait(m, h, entry, time.Duration(setup.Boot)*time.Second)
+}
+
+func readSetup(fd int) (*prepare.Setup, error) {
+	file := os.NewFile(uintptr(fd), "setup")
+	defer file.Close()
+	s := new(prepare.Setup)
+	if err := json.NewDecoder(file).Decode(s); err != nil {
+		return nil, fmt.Errorf("the machine's setup: %w", err)
+	}
+	return s, nil
+}
+
+// wait waits for the entry point's status, and for whatever makes it useless
+// to wait on.
+func wait(m *machine.Machine, h *hub, entry *session, boot time.Duration) (int, error) {
+	watchdog := time.NewTimer(boot)
+	defer watchdog.Stop()
+	started := entry.started
+	for {
+		select {
+		case <-started:
+			watchdog.Stop()
+			started = nil
+		case <-watchdog.C:
+			return 0, fmt.Errorf("the guest did not come up within %d s (annotation org.ostia.vm.boot_seconds)", boot/time.Second)
+		case end := <-entry.ended:
+			return end.status()
+		case err := <-h.lost:
+			// The machine may have ended, which is the better reason.
+			select {
+			case end := <-entry.ended:
+				return end.status()
+			case <-m.Ended():
+				err = m.Why()
+			case <-time.After(time.Second):
+			}
+			return 0, err
+		case <-m.Ended():
+			// What the guest had sent has been received: its status may be there.
+			select {
+			case end := <-entry.ended:
+				return end.status()
+			case <-time.After(100 * time.Millisecond):
+			}
+			return 0, fmt.Errorf("no exit status came from the guest: %w", m.Why())
+		}
+	}
+}
+
+// status is a process's exit status as a shell would have it.
+func (m *end) status() (int, error) {
+	switch m.Kind {
+	case wire.Exited:
+		ws := unix.WaitStatus(m.Status)
+		if ws.Signaled() {
+			return 128 + int(ws.Signal()), nil
+		}
+		return ws.ExitStatus(), nil
+	case wire.Failed:
+		return 0, errors.New(m.Reason)
+	}
+	return 0, errors.New("the agent in the guest broke the protocol")
+}

@@ -1,0 +1,69 @@
+package prepare
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"ostia/internal/vm/boot"
+	"ostia/internal/vm/kvm"
+	"ostia/internal/vm/machine"
+)
+
+// ErrUnfit says that a kernel shows no sign of life in this host's KVM.
+var ErrUnfit = fmt.Errorf("/dev/kvm: the guest's kernel does not start: %w (a software KVM, or one inside of a virtual machine without nesting)", kvm.ErrUnfit)
+
+// patience is how long a kernel may take to say its first word.
+const patience = 5 * time.Second
+
+// fit finds out whether this KVM runs this kernel, by running it until it
+// prints. A good answer is kept until the host boots anew.
+func (e *entry) fit(device *os.File) error {
+	id, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return err
+	}
+	mark := filepath.Join(e.dir, fitFile+strings.TrimSpace(string(id)))
+	if _, err := os.Stat(mark); err == nil {
+		return nil
+	}
+	sign := &firstWord{seen: make(chan struct{})}
+	m, err := machine.New(machine.Config{
+		KVM: int(device.Fd()), Memory: 128 * miB, CPUs: 1, Serial: sign,
+		Boot: boot.Config{Kernel: e.kernel, Cmdline: "earlyprintk=ttyS0,115200 panic=-1 reboot=t pci=off"},
+	})
+	if err != nil {
+		return err
+	}
+	m.Start()
+	select {
+	case <-sign.seen:
+	case <-m.Ended():
+		err = fmt.Errorf("%w: %w", ErrUnfit, m.Why())
+	case <-time.After(patience):
+		err = ErrUnfit
+	}
+	m.Stop()
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(mark, nil, 0o600); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err // an entry that was pruned meanwhile is made anew next time
+	}
+	return nil
+}
+
+// firstWord sees that something was written.
+type firstWord struct {
+	once sync.Once
+	seen chan struct{}
+}
+
+func (f *firstWord) Write(p []byte) (int, error) {
+	f.once.Do(func() { close(f.seen) })
+	return len(p), nil
+}

@@ -1,0 +1,37 @@
+package prepare
+
+import (
+	"io"
+	"os"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// The descriptors of Main: where the configuration is read from, and the
+// socket that takes the answer.
+const (
+	configFD = 3
+	answerFD = 4
+)
+
+// Main prepares a machine for the runtime, which reads one message: "ok" and
+// the warnings, a line each, with four descriptors in the order of Files; or
+// the reason of the failure.
+func Main(rootfs string) int {
+	config, err := io.ReadAll(os.NewFile(configFD, "config"))
+	if err == nil {
+		var f *Files
+		var warnings []string
+		if f, warnings, err = New(string(config), rootfs); err == nil {
+			answer := strings.Join(append([]string{"ok"}, warnings...), "\n")
+			rights := unix.UnixRights(int(f.KVM.Fd()), int(f.Kernel.Fd()), int(f.Initrd.Fd()), int(f.Setup.Fd()))
+			err = unix.Sendmsg(answerFD, []byte(answer), rights, nil, unix.MSG_NOSIGNAL)
+		}
+	}
+	if err == nil {
+		return 0
+	}
+	_ = unix.Send(answerFD, []byte(err.Error()), unix.MSG_NOSIGNAL) // the runtime sees an end in any case
+	return 1
+}

@@ -1,0 +1,120 @@
+// Package prepare is what a create does on the host for a machine before the
+// container's process exists: it asks whether KVM is fit, finds the kernel,
+// makes or finds the files to boot from, and works out the machine's size. It
+// hands back descriptors, so that nothing is looked up by path later.
+package prepare
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+
+	"ostia/internal/vm/kernel"
+
+	"golang.org/x/sys/unix"
+)
+
+// Setup is what the monitor is told.
+type Setup struct {
+	Config   string // config.json
+	Memory   uint64 // bytes
+	CPUs     int
+	Cmdline  string // added to Cmdline
+	Terminal bool
+	Boot     int // seconds that the guest may take to come up
+}
+
+// Cmdline is every guest's kernel command line. reboot=t: a reset without a
+// chipset; panic=-1: at once; mitigations against a guest's own processes are
+// left to the guest's default. The modules of the early console are not wanted.
+const Cmdline = "reboot=t panic=-1 cryptomgr.notests pci=off tsc=reliable no_timer_check 8250.nr_uarts=0 quiet"
+
+// Files are what a machine starts from. Their owner closes them.
+type Files struct{ KVM, Kernel, Initrd, Setup *os.File }
+
+// New prepares a machine for the configuration text, whose root file system is
+// at rootfs on the host.
+func New(config, rootfs string) (*Files, []string, error) {
+	if runtime.GOARCH != "amd64" {
+		return nil, nil, fmt.Errorf("the microVM handler runs on amd64 alone, this host is %s", runtime.GOARCH)
+	}
+	w, err := wishesOf(config)
+	if err != nil {
+		return nil, nil, err
+	}
+	var warnings []string
+	if ignored(rootfs) {
+		warnings = append(warnings, ".krun_vm.json in the image is ignored: an image does not choose its machine")
+	}
+	f := &Files{}
+	if f.KVM, err = openKVM(); err != nil {
+		return nil, nil, err
+	}
+	k, err := kernel.Find(w.kernel)
+	if err != nil {
+		return nil, nil, err
+	}
+	c, err := open(k)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := c.fit(f.KVM); err != nil {
+		return nil, nil, err
+	}
+	f.Kernel, f.Initrd = c.kernel, c.initrd
+	text, err := json.Marshal(Setup{Config: config, Memory: w.memory, CPUs: w.cpus, Cmdline: w.cmdline, Terminal: w.terminal, Boot: w.seconds})
+	if err != nil {
+		return nil, nil, err
+	}
+	f.Setup, err = memfile(text)
+	return f, warnings, err
+}
+
+var errNoKVM = errors.New("the processor's virtualization is off or its module is not loaded (modprobe kvm_intel or kvm_amd)")
+
+func openKVM() (*os.File, error) {
+	const path = "/dev/kvm"
+	fd, err := unix.Open(path, unix.O_RDWR|unix.O_CLOEXEC, 0)
+	switch err {
+	case nil:
+		return os.NewFile(uintptr(fd), path), nil
+	case unix.ENOENT, unix.ENXIO, unix.ENODEV:
+		return nil, fmt.Errorf("%s: %w: %w", path, err, errNoKVM)
+	case unix.EACCES, unix.EPERM:
+		return nil, fmt.Errorf("%s: %w: be root or a member of its group", path, err)
+	}
+	return nil, fmt.Errorf("%s: %w", path, err)
+}
+
+// memfile is a sealed memory file.
+func memfile(content []byte) (*os.File, error) {
+	fd, err := unix.MemfdCreate("setup", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
+	if err != nil {
+		return nil, fmt.Errorf("memfd: %w", err)
+	}
+	f := os.NewFile(uintptr(fd), "setup")
+	if _, err := f.Write(content); err != nil {
+		return nil, fmt.Errorf("memfd: %w", err)
+	}
+	if _, err := f.Seek(0, 0); err != nil {
+		return nil, fmt.Errorf("memfd: %w", err)
+	}
+	_, err = unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, unix.F_SEAL_SEAL|unix.F_SEAL_SHRINK|unix.F_SEAL_GROW|unix.F_SEAL_WRITE)
+	if err != nil {
+		return nil, fmt.Errorf("memfd: %w", err)
+	}
+	return f, nil
+}
+
+// ignored reports whether the image holds krun's file.
+func ignored(rootfs string) bool {
+	fd, err := unix.Open(rootfs, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return false // the stage says why
+	}
+	defer unix.Close(fd)
+	var st unix.Stat_t
+	return unix.Fstatat(fd, ".krun_vm.json", &st, unix.AT_SYMLINK_NOFOLLOW) == nil
+}

@@ -1,0 +1,136 @@
+package prepare
+
+import (
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"ostia/internal/vm/machine"
+)
+
+// wishes are what a configuration says of its machine. The image has no say.
+type wishes struct {
+	memory   uint64
+	cpus     int
+	kernel   string
+	cmdline  string
+	seconds  int // to boot in
+	terminal bool
+}
+
+const (
+	miB           = 1 << 20
+	defaultMemory = 512 * miB
+	bootSeconds   = 60 // in a machine in an emulated machine it takes up to 20
+	minMemory     = 96 * miB
+	maxMemory     = 1 << 40
+	// overhead is what the monitor may need of the container's memory limit
+	// besides the guest's memory.
+	overhead = 16 * miB
+)
+
+// Annotations.
+const (
+	annotationCPUs   = "krun.cpus"
+	annotationMemory = "krun.ram_mib"
+	annotationKernel = "org.ostia.vm.kernel"
+	annotationBoot   = "org.ostia.vm.boot_seconds"
+)
+
+// refused are annotations of krun's that ask for what is not there: an ignored
+// wish would be a lie.
+var refused = map[string]string{
+	"krun.gpu_flags": "there is no GPU in a machine of this handler",
+	"krun.variant":   "there is one kind of machine",
+	"krun.use_passt": "the machine has no network of its own yet",
+}
+
+func wishesOf(config string) (w wishes, err error) {
+	var c struct {
+		Annotations map[string]string `json:"annotations"`
+		Process     struct {
+			Terminal bool `json:"terminal"`
+		} `json:"process"`
+		VM struct {
+			Kernel struct {
+				Path       string   `json:"path"`
+				Parameters []string `json:"parameters"`
+				InitRD     string   `json:"initrd"`
+			} `json:"kernel"`
+			HWConfig struct {
+				VCPUs  *int    `json:"vcpus"`
+				Memory *uint64 `json:"memory"`
+			} `json:"hwConfig"`
+		} `json:"vm"`
+		Linux struct {
+			Resources struct {
+				Memory struct {
+					Limit *int64 `json:"limit"`
+				} `json:"memory"`
+			} `json:"resources"`
+			Seccomp struct {
+				ListenerPath string `json:"listenerPath"`
+			} `json:"seccomp"`
+		} `json:"linux"`
+	}
+	if err := json.Unmarshal([]byte(config), &c); err != nil {
+		return w, fmt.Errorf("config: %w", err)
+	}
+	for name, why := range refused {
+		if v, ok := c.Annotations[name]; ok && v != "" && v != "0" && v != "false" {
+			return w, fmt.Errorf("annotations %s: %s: leave it out", name, why)
+		}
+	}
+	if c.Linux.Seccomp.ListenerPath != "" {
+		return w, fmt.Errorf("linux.seccomp.listenerPath: the microVM handler has no notifications: the system calls are the guest's")
+	}
+	if c.VM.Kernel.InitRD != "" {
+		return w, fmt.Errorf("vm.kernel.initrd %s: the microVM handler makes its own: leave it out", c.VM.Kernel.InitRD)
+	}
+	w = wishes{memory: defaultMemory, cpus: 1, seconds: bootSeconds, terminal: c.Process.Terminal, kernel: c.VM.Kernel.Path}
+	if len(c.VM.Kernel.Parameters) > 0 {
+		w.cmdline = " " + strings.Join(c.VM.Kernel.Parameters, " ")
+	}
+	if path := c.Annotations[annotationKernel]; path != "" {
+		w.kernel = path
+	}
+	if l := c.Linux.Resources.Memory.Limit; l != nil && *l > 0 {
+		w.memory = max(uint64(*l)-min(uint64(*l), overhead), minMemory)
+	}
+	if m := c.VM.HWConfig.Memory; m != nil {
+		w.memory = *m
+	}
+	if n := c.VM.HWConfig.VCPUs; n != nil {
+		w.cpus = *n
+	}
+	if err := number(c.Annotations, annotationCPUs, func(n uint64) { w.cpus = int(n) }); err != nil {
+		return w, err
+	}
+	if err := number(c.Annotations, annotationMemory, func(n uint64) { w.memory = n * miB }); err != nil {
+		return w, err
+	}
+	if err := number(c.Annotations, annotationBoot, func(n uint64) { w.seconds = int(n) }); err != nil {
+		return w, err
+	}
+	if w.cpus < 1 || w.cpus > machine.MaxCPUs {
+		return w, fmt.Errorf("%d vCPUs: from 1 to %d are possible (annotation %s)", w.cpus, machine.MaxCPUs, annotationCPUs)
+	}
+	if w.memory < minMemory || w.memory > maxMemory {
+		return w, fmt.Errorf("%d MiB of guest memory: at least %d are needed (annotation %s, or linux.resources.memory.limit)", w.memory/miB, minMemory/miB, annotationMemory)
+	}
+	return w, nil
+}
+
+func number(annotations map[string]string, name string, set func(uint64)) error {
+	text, ok := annotations[name]
+	if !ok {
+		return nil
+	}
+	n, err := strconv.ParseUint(text, 10, 24)
+	if err != nil {
+		return fmt.Errorf("annotations %s %q: not a number: %w", name, text, err)
+	}
+	set(n)
+	return nil
+}

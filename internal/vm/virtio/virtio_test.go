@@ -1,0 +1,164 @@
+package virtio
+
+import (
+	"encoding/binary"
+	"testing"
+
+	"ostia/internal/vm/memory"
+
+	"golang.org/x/sys/unix"
+)
+
+// device answers every request with a byte in each buffer.
+type device struct{}
+
+func (device) ID() uint32       { return 42 }
+func (device) Features() uint64 { return 0 }
+func (device) Queues() []uint16 { return []uint16{8} }
+func (device) Config() []byte   { return []byte{1, 2, 3} }
+func (device) Reset()           {}
+
+func (device) Serve(_ int, q *Queue) {
+	for c := q.Pop(); c != nil; c = q.Pop() {
+		Gather(make([]byte, 64), c.In)
+		q.Push(c, Scatter(c.Out, make([]byte, 64)))
+	}
+}
+
+// newTransport is a transport without a KVM.
+func newTransport(t testing.TB, mem *memory.Memory) *Transport {
+	t.Helper()
+	irq, err := unix.Eventfd(0, unix.EFD_NONBLOCK|unix.EFD_CLOEXEC)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { unix.Close(irq) })
+	tr := &Transport{dev: device{}, irq: irq}
+	s := &slot{max: 8, notify: irq}
+	s.mem, s.interrupt, s.Queue.broken = mem, tr.usedBuffer, tr.needsReset
+	tr.queues = []*slot{s}
+	return tr
+}
+
+const descAt, availAt, usedAt, dataAt = 0x0, 0x100, 0x200, 0x1000
+
+// setUp does what a driver does.
+func setUp(tr *Transport) {
+	for _, r := range []struct {
+		off uint64
+		v   uint32
+	}{{regStatus, 1}, {regDrvSelect, 1}, {regDrvFeatures, 1}, {regStatus, 8 | 1}, {regQueueSelect, 0}, {regQueueSize, 8},
+		{regDescLow, descAt}, {regAvailLow, availAt}, {regUsedLow, usedAt}, {regQueueReady, 1}, {regStatus, 4 | 8 | 1}} {
+		tr.Access(r.off, true, binary.LittleEndian.AppendUint32(nil, r.v))
+	}
+}
+
+func newMemory(t testing.TB) *memory.Memory {
+	t.Helper()
+	m, err := memory.New(2 << 20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+// offer puts descriptors into the table and the first of them into the ring.
+func offer(m *memory.Memory, descriptors ...[4]uint64) {
+	le := binary.LittleEndian
+	for i, d := range descriptors {
+		b := m.Low()[descAt+16*i:]
+		le.PutUint64(b, d[0])
+		le.PutUint32(b[8:], uint32(d[1]))
+		le.PutUint16(b[12:], uint16(d[2]))
+		le.PutUint16(b[14:], uint16(d[3]))
+	}
+	le.PutUint16(m.Low()[availAt+2:], 1)
+}
+
+func TestQueueAnswers(t *testing.T) {
+	m := newMemory(t)
+	tr := newTransport(t, m)
+	setUp(tr)
+	offer(m, [4]uint64{dataAt, 16, descNext, 1}, [4]uint64{dataAt + 16, 8, descWrite, 0})
+	tr.serve(0)
+	used := m.Low()[usedAt:]
+	if got := binary.LittleEndian.Uint16(used[2:]); got != 1 {
+		t.Fatalf("used index %d", got)
+	}
+	if got := binary.LittleEndian.Uint32(used[8:]); got != 8 {
+		t.Errorf("wrote %d bytes, want 8", got)
+	}
+	if tr.isr.Load()&interruptUsed == 0 {
+		t.Error("no interrupt")
+	}
+}
+
+// A queue that no driver writes has the device ask for a reset.
+func TestQueueMalformed(t *testing.T) {
+	for name, d := range map[string][4]uint64{
+		"outside of memory": {1 << 40, 16, 0, 0},
+		"a length too far":  {dataAt, 3 << 20, 0, 0},
+		"a loop":            {dataAt, 16, descNext, 0},
+		"next too far":      {dataAt, 16, descNext, 77},
+		"indirect, empty":   {dataAt, 0, descIndirect, 0},
+		"indirect, uneven":  {dataAt, 17, descIndirect, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := newMemory(t)
+			tr := newTransport(t, m)
+			setUp(tr)
+			offer(m, d)
+			tr.serve(0)
+			status := make([]byte, 4)
+			tr.Access(regStatus, false, status)
+			if status[0]&statusNeedsReset == 0 {
+				t.Errorf("status %#x, want NEEDS_RESET", status[0])
+			}
+			tr.Access(regStatus, true, make([]byte, 4))
+			tr.Access(regStatus, false, status)
+			if status[0] != 0 {
+				t.Errorf("status %#x after a reset", status[0])
+			}
+		})
+	}
+}
+
+// A request that is under way when the driver resets answers nobody.
+func TestResetDropsRequests(t *testing.T) {
+	m := newMemory(t)
+	tr := newTransport(t, m)
+	setUp(tr)
+	offer(m, [4]uint64{dataAt, 16, descWrite, 0})
+	c := tr.queues[0].Pop()
+	if c == nil {
+		t.Fatal("no request")
+	}
+	tr.Access(regStatus, true, make([]byte, 4))
+	setUp(tr)
+	tr.queues[0].Push(c, 4)
+	if got := binary.LittleEndian.Uint16(m.Low()[usedAt+2:]); got != 0 {
+		t.Errorf("used index %d, want 0", got)
+	}
+}
+
+// Whatever a guest writes to memory and to registers, nothing panics or hangs.
+func FuzzGuest(f *testing.F) {
+	m := newMemory(f)
+	f.Add([]byte{0, 0, 0, 0, 0, 0, 0, 0}, []byte{0x70, 4, 0, 0, 0})
+	f.Add([]byte{0, 16, 0, 0, 0, 0, 0, 0, 16, 0, 0, 0, 1, 0, 0, 0}, []byte{})
+	f.Fuzz(func(t *testing.T, mem, registers []byte) {
+		tr := newTransport(t, m)
+		low := m.Low()[:0x2000]
+		clear(low)
+		copy(low, mem)
+		setUp(tr)
+		for i := 0; len(registers) >= 5 && i < 64; i++ {
+			off, value := uint64(registers[0]), registers[1:5]
+			tr.Access(off, true, value)
+			tr.Access(off, false, make([]byte, 4))
+			tr.Access(0x100+off, false, make([]byte, 8))
+			registers = registers[5:]
+		}
+		tr.serve(0)
+	})
+}

@@ -1,0 +1,101 @@
+// Package wire is what the monitor, the agent in the guest and the proxy of an
+// exec say to each other: messages as JSON, each behind its length. It owns
+// their form and their bounds; neither side trusts the other.
+package wire
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"io"
+)
+
+// The host's vsock ports.
+const (
+	ControlPort = 1 // messages between agent and monitor
+	StreamPort  = 2 // a Stream, then the bytes of a process's stdio
+)
+
+// Kind says what a message is.
+type Kind string
+
+const (
+	Start   Kind = "start"   // to the agent: run Process in Session
+	Signal  Kind = "signal"  // to the agent: Number
+	Resize  Kind = "resize"  // to the agent: Size
+	Started Kind = "started" // agent: the process of Session runs
+	Exited  Kind = "exited"  // agent: Status is the wait status
+	Failed  Kind = "failed"  // agent: the process did not start: Reason, and Status as an exit status
+	Fault   Kind = "fault"   // agent: the guest cannot go on: Reason
+)
+
+// Message is one of them. What does not belong to its kind is zero.
+type Message struct {
+	Kind     Kind
+	Session  uint32 `json:",omitempty"` // 0 is the entry point
+	Process  string `json:",omitempty"` // a process object, as in config.json
+	Terminal bool   `json:",omitempty"`
+	Size     Size   `json:",omitzero"`
+	Number   int    `json:",omitempty"`
+	Status   uint32 `json:",omitempty"`
+	Reason   string `json:",omitempty"`
+}
+
+// Size is that of a terminal.
+type Size struct{ Rows, Columns uint16 }
+
+// maxMessage bounds a message: a process object is no longer than a config.
+const maxMessage = 4 << 20
+
+var errLength = errors.New("a message of a length that none has")
+
+// Write sends m with one write.
+func Write(w io.Writer, m *Message) error {
+	text, err := json.Marshal(m)
+	if err != nil {
+		return err
+	}
+	if len(text) > maxMessage {
+		return errLength
+	}
+	b := binary.LittleEndian.AppendUint32(make([]byte, 0, 4+len(text)), uint32(len(text)))
+	_, err = w.Write(append(b, text...))
+	return err
+}
+
+// Read waits for a message.
+func Read(r io.Reader) (*Message, error) {
+	var head [4]byte
+	if _, err := io.ReadFull(r, head[:]); err != nil {
+		return nil, err
+	}
+	n := binary.LittleEndian.Uint32(head[:])
+	if n > maxMessage {
+		return nil, errLength
+	}
+	text := make([]byte, n)
+	if _, err := io.ReadFull(r, text); err != nil {
+		return nil, err
+	}
+	m := new(Message)
+	return m, json.Unmarshal(text, m)
+}
+
+// Stream is the head of a connection to StreamPort: whose stdio follows.
+type Stream struct {
+	Session uint32
+	FD      uint32 // 0, 1 or 2; 0 in both directions for a terminal
+}
+
+// Write sends the head.
+func (s Stream) Write(w io.Writer) error {
+	_, err := w.Write(binary.LittleEndian.AppendUint32(binary.LittleEndian.AppendUint32(nil, s.Session), s.FD))
+	return err
+}
+
+// ReadStream reads the head.
+func ReadStream(r io.Reader) (Stream, error) {
+	var b [8]byte
+	_, err := io.ReadFull(r, b[:])
+	return Stream{binary.LittleEndian.Uint32(b[:]), binary.LittleEndian.Uint32(b[4:])}, err
+}

@@ -1,0 +1,69 @@
+package vm
+
+import (
+	"os"
+	"strings"
+	"testing"
+)
+
+// The commands work on a machine as on any container.
+func TestLife(t *testing.T) {
+	dir := bundle(t, `trap 'echo told; exit 3' TERM; echo up; while :; do sleep 1; done`, nil)
+	id := name(t)
+	output := start(t, id, dir, "up\n")
+	if s := ostia(t, "", "state", id).stdout; !strings.Contains(s, `"status": "running"`) {
+		t.Errorf("state %s", s)
+	}
+	ostia(t, "typed\n", "exec", id, "sh", "-c", "id; cat; echo wrong >&2; exit 5").want(t, 5, "uid=0 gid=0\ntyped\n")
+	ostia(t, "", "exec", "--user", "1000:1000", "--cwd", "/tmp", "--env", "A=b", id, "sh", "-c", "id; pwd; echo $A").want(t, 0, "uid=1000 gid=1000\n/tmp\nb\n")
+	ostia(t, "", "exec", id, "sh", "-c", "kill -9 $$").want(t, 137, "")
+	ostia(t, "", "exec", id, "nosuch").want(t, 127, "")
+	ostia(t, "", "exec", id, "/etc").want(t, 126, "")
+	ostia(t, "", "pause", id).want(t, 0, "")
+	ostia(t, "", "resume", id).want(t, 0, "")
+	ostia(t, "", "kill", id, "TERM").want(t, 0, "")
+	waitFor(t, "the end", func() bool { return stopped(t, id) })
+	text, err := os.ReadFile(output)
+	if check(t, err); string(text) != "up\ntold\n" {
+		t.Errorf("output %q", text)
+	}
+	ostia(t, "", "delete", id).want(t, 0, "")
+	nothingLeft(t, id)
+}
+
+// create waits for start, and delete removes what has not run.
+func TestCreate(t *testing.T) {
+	dir := bundle(t, "echo ran", nil)
+	id := name(t)
+	ostia(t, "", "create", "--bundle", dir, id).want(t, 0, "")
+	if s := ostia(t, "", "state", id).stdout; !strings.Contains(s, `"status": "created"`) {
+		t.Errorf("state %s", s)
+	}
+	ostia(t, "", "delete", id).want(t, 0, "")
+	nothingLeft(t, id)
+}
+
+// The entry point is judged before there is a machine, as in a container.
+func TestVerdicts(t *testing.T) {
+	for _, c := range []struct {
+		args   []string
+		status int
+		words  string
+	}{
+		{[]string{"/etc"}, 126, "is a directory: permission denied"},
+		{[]string{"/bin/nosuch"}, 127, "no such file or directory"},
+		{[]string{"nosuch"}, 127, "executable file not found in $PATH"},
+		{[]string{"/etc/plain"}, 126, "permission denied"},
+	} {
+		dir := bundle(t, "", func(config object) { process(config)["args"] = c.args })
+		check(t, os.WriteFile(dir+"/rootfs/etc/plain", nil, 0))
+		id := name(t)
+		for _, command := range []string{"run", "create"} {
+			r := ostia(t, "", command, "--bundle", dir, id)
+			if r.status != c.status || !strings.Contains(r.stderr, c.words) {
+				t.Errorf("%s %v: exit status %d, stderr %q, want %d", command, c.args, r.status, r.stderr, c.status)
+			}
+			nothingLeft(t, id)
+		}
+	}
+}

@@ -1,0 +1,88 @@
+package vm
+
+import (
+	"os"
+	"strings"
+	"testing"
+)
+
+// A program's streams are its own, whole and apart, and its status comes out.
+func TestRun(t *testing.T) {
+	r := runScript(t, strings.Repeat("0123456789abcde\n", 20000),
+		"cat | md5sum; echo wrong >&2; seq 100000 | tail -n 1; exit 7", nil)
+	r.want(t, 7, "71c284bece05ddaa099ffad2854c2f2a  -\n100000\n")
+	if r.stderr != "wrong\n" {
+		t.Errorf("stderr %q", r.stderr)
+	}
+}
+
+// Who the process is, and what it may do, is what config.json says.
+func TestIdentity(t *testing.T) {
+	script := `id; umask; pwd; echo "$GREETING"; ulimit -n; hostname; stat -c '%u:%g' /home; touch /home/x; stat -c '%u:%g %a' /home/x
+grep -E '^(CapEff|CapBnd|CapInh|CapAmb|NoNewPrivs)' /proc/self/status; cat /proc/1/comm`
+	var home string
+	r := runScript(t, "", script, func(c object) {
+		p := process(c)
+		p["user"] = object{"uid": 1000, "gid": 1001, "additionalGids": []int{20, 30}, "umask": 0o27}
+		p["cwd"] = "/home"
+		p["env"] = []string{"PATH=/bin", "GREETING=hello there"}
+		p["rlimits"] = []object{{"type": "RLIMIT_NOFILE", "soft": 77, "hard": 99}}
+		p["capabilities"] = object{"bounding": []string{"CAP_KILL", "CAP_CHOWN"}, "permitted": []string{"CAP_KILL"},
+			"effective": []string{"CAP_KILL"}, "inheritable": []string{"CAP_KILL"}, "ambient": []string{"CAP_KILL"}}
+		c["hostname"] = "machine"
+		home = t.TempDir()
+		check(t, os.Chown(home, 1000, 1001))
+		addMount(c, object{"destination": "/home", "type": "bind", "source": home, "options": []string{"rbind", "rw"}})
+	})
+	r.want(t, 0, "uid=1000 gid=1001 groups=20,30,1001\n0027\n/home\nhello there\n77\nmachine\n1000:1001\n1000:1001 640\n"+
+		"CapInh:\t0000000000000020\nCapEff:\t0000000000000020\nCapBnd:\t0000000000000021\nCapAmb:\t0000000000000020\nNoNewPrivs:\t1\nsh\n")
+	if st, err := os.Stat(home + "/x"); err != nil || st.Mode().Perm() != 0o640 {
+		t.Errorf("the file on the host: %v %v", st, err)
+	}
+}
+
+// A volume is the host's, with the rights that its mount has.
+func TestVolumes(t *testing.T) {
+	rw, ro := t.TempDir(), t.TempDir()
+	check(t, os.WriteFile(ro+"/in", []byte("from the host\n"), 0o644))
+	check(t, os.WriteFile(ro+"/program", []byte("#!/bin/sh\necho ran\n"), 0o755))
+	script := `cat /ro/in; echo x >/ro/in || echo refused; /ro/program || echo not run
+echo from the guest >/rw/out; mkdir /rw/d; ln /rw/out /rw/d/hard; ln -s out /rw/soft; mv /rw/d/hard /rw/moved; rm -r /rw/d
+seq 200000 >/rw/large; md5sum </rw/large; dd if=/dev/zero of=/tmp/t bs=1M count=8 2>/dev/null; ls -l /tmp/t | wc -l; ls /rw`
+	r := runScript(t, "", script, func(c object) {
+		addMount(c, object{"destination": "/rw", "type": "bind", "source": rw, "options": []string{"rbind", "rw"}})
+		addMount(c, object{"destination": "/ro", "type": "bind", "source": ro, "options": []string{"rbind", "ro", "noexec"}})
+		addMount(c, object{"destination": "/tmp", "type": "tmpfs", "source": "tmpfs", "options": []string{"mode=1777"}})
+	})
+	r.want(t, 0, "from the host\nrefused\nnot run\n0e10426a1d5bddffcef02f1345787128  -\n1\nlarge\nmoved\nout\nsoft\n")
+	text, err := os.ReadFile(rw + "/moved")
+	if err != nil || string(text) != "from the guest\n" {
+		t.Errorf("on the host: %q %v", text, err)
+	}
+}
+
+// A machine has the processors and the memory that it is given.
+func TestSize(t *testing.T) {
+	memory := `cat /proc/meminfo | grep MemTotal | { read _ n _; [ $n -lt 131072 ] && echo small; }; nproc`
+	runScript(t, "", memory, func(c object) {
+		annotate(c, "krun.cpus", "4")
+		annotate(c, "krun.ram_mib", "128")
+	}).want(t, 0, "small\n4\n")
+}
+
+// What krun has and this handler has not is refused, and an image has no say.
+func TestAnnotations(t *testing.T) {
+	for _, c := range []struct{ name, value, reason string }{
+		{"krun.gpu_flags", "1", "annotations krun.gpu_flags: there is no GPU"},
+		{"krun.cpus", "17", "17 vCPUs: from 1 to 16 are possible"},
+		{"krun.ram_mib", "8", "8 MiB of guest memory: at least 96"},
+		{"krun.ram_mib", "much", `annotations krun.ram_mib "much": not a number`},
+		{"org.ostia.vm.kernel", "/etc/hostname", "guest kernel /etc/hostname: neither a bzImage nor an ELF vmlinux"},
+		{"org.ostia.vm.kernel", "/nowhere", "guest kernel: open /nowhere: no such file or directory"},
+	} {
+		r := runScript(t, "", "true", func(config object) { annotate(config, c.name, c.value) })
+		if r.status != 125 || !strings.Contains(r.stderr, c.reason) {
+			t.Errorf("%s=%s: exit status %d, stderr %q", c.name, c.value, r.status, r.stderr)
+		}
+	}
+}
