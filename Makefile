@@ -116,7 +116,7 @@ lint: $(LINT)
 	@$(LINT) run ./...
 
 install: all
-	install -D -m 755 ostia $(DESTDIR)$(PREFIX)/bin/ostia
+	install -D -m 755 -t $(DESTDIR)$(PREFIX)/bin ostia ostia-vmm
 
 clean:
-	rm -rf ostia build
+	rm -rf ostia ostia-vmm build
