@@ -64,7 +64,7 @@ func (r *Runtime) State(id string) (Info, error) {
 func (r *Runtime) info(d *state.Dir, s *state.State) Info {
 	i := Info{
 		Version: spec.Version, ID: s.ID, Pid: s.Pid, Status: r.status(d, s), Bundle: s.Bundle,
-		Rootfs: s.Rootfs, Created: s.Created, Owner: userName(s.Owner), Annotations: s.Annotations,
+		Rootfs: s.Rootfs, Created: s.Created, Owner: UserName(s.Owner), Annotations: s.Annotations,
 	}
 	if i.Status == Stopped {
 		i.Pid = 0
@@ -96,8 +96,8 @@ func (r *Runtime) List() ([]Info, error) {
 
 func isNotExist(err error) bool { return errors.Is(err, state.ErrNotExist) }
 
-// userName is the name of a user of the host, or #UID.
-func userName(uid int) string {
+// UserName is the name of a user of the host, or #UID.
+func UserName(uid int) string {
 	if uid == 0 {
 		return "root"
 	}

@@ -69,3 +69,18 @@ func WriteAll[T string | []byte](fd int, text T) error {
 	}
 	return nil
 }
+
+// Names lists an open folder, in no order.
+func Names(fd int) (names []string, err error) {
+	buf := make([]byte, 8192)
+	for {
+		n, err := unix.ReadDirent(fd, buf)
+		if err != nil {
+			return nil, err
+		}
+		if n <= 0 {
+			return names, nil
+		}
+		_, _, names = unix.ParseDirent(buf[:n], -1, names)
+	}
+}

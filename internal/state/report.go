@@ -75,7 +75,7 @@ func Report(root, id string, text []byte) error {
 
 // forgetOld makes room for one more report.
 func (d *Dir) forgetOld() error {
-	names, err := namesIn(d.fd)
+	names, err := file.Names(d.fd)
 	if err != nil || len(names) < maxReports {
 		return err
 	}

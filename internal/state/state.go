@@ -330,23 +330,8 @@ func List(root string) ([]string, error) {
 		return nil, err
 	}
 	defer unix.Close(fd)
-	names, err := namesIn(fd)
+	names, err := file.Names(fd)
 	return slices.DeleteFunc(names, func(name string) bool { return !ValidID(name) }), err
-}
-
-// namesIn lists a directory.
-func namesIn(fd int) (names []string, err error) {
-	buf := make([]byte, 8192)
-	for {
-		n, err := unix.ReadDirent(fd, buf)
-		if err != nil {
-			return nil, err
-		}
-		if n <= 0 {
-			return names, nil
-		}
-		_, _, names = unix.ParseDirent(buf[:n], -1, names)
-	}
 }
 
 // StartTime is when a process started, in clock ticks since boot (field 22 of
