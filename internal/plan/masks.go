@@ -32,7 +32,8 @@ func (c *compiler) maskedPaths() {
 		return
 	}
 	null := c.nullDevice()
-	fd, mask := c.Cell(), c.Cell()
+	fd, mask, used := c.Cell(), c.Cell(), c.Cell()
+	cloneMount := stage.Imm(unix.OPEN_TREE_CLONE | unix.OPEN_TREE_CLOEXEC | unix.AT_EMPTY_PATH)
 	c.About("linux.maskedPaths", -1, "")
 	empty := c.filesystem("tmpfs", "tmpfs", &options{
 		attr:  attrs{set: unix.MOUNT_ATTR_RDONLY | unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV | unix.MOUNT_ATTR_NOEXEC},
@@ -40,20 +41,22 @@ func (c *compiler) maskedPaths() {
 	})
 	for i, path := range c.spec.Linux.MaskedPaths {
 		c.About("linux.maskedPaths", i, path)
-		absent, isDir, first, attach, next := c.NewLabel(), c.NewLabel(), c.NewLabel(), c.NewLabel(), c.NewLabel()
+		absent, file, clone, attach, next := c.NewLabel(), c.NewLabel(), c.NewLabel(), c.NewLabel(), c.NewLabel()
 		c.resolve(clean(path), fd, absent)
-		clone := stage.Imm(unix.OPEN_TREE_CLONE | unix.OPEN_TREE_CLOEXEC | unix.AT_EMPTY_PATH)
-		c.Do("clone /dev/null", unix.SYS_OPEN_TREE, null.Val(), c.empty, clone).To(mask)
-		// A file on a directory is ENOTDIR: the cheapest way to ask what it is.
-		c.Do("mask", unix.SYS_MOVE_MOUNT, mask.Val(), c.empty, fd.Val(), c.empty, stage.Imm(unix.MOVE_MOUNT_F_EMPTY_PATH|unix.MOVE_MOUNT_T_EMPTY_PATH)).Else(isDir)
-		c.Goto(next)
-		c.Place(isDir)
-		// Before Linux 6.15 a detached mount cannot be cloned: the first use
-		// attaches the tmpfs itself, which can be from then on.
-		c.Do("clone empty directory", unix.SYS_OPEN_TREE, empty.Val(), c.empty, clone).To(mask).Else(first)
-		c.Goto(attach)
-		c.Place(first)
+		c.Do("stat", unix.SYS_FSTAT, fd.Val(), c.stat())
+		c.If(c.statMode().Val(), unix.S_IFMT, unix.S_IFDIR, file)
+		// The first directory gets the tmpfs itself: before Linux 6.15 a detached
+		// mount cannot be cloned. Nor is one to be left detached: taking it apart
+		// at its descriptor's close waits for an RCU grace period, 0.1 ms.
+		c.If(used.Val(), -1, 0, clone)
+		c.Set(used, stage.Imm(1))
 		c.Set(mask, empty.Val())
+		c.Goto(attach)
+		c.Place(clone)
+		c.Do("clone empty directory", unix.SYS_OPEN_TREE, empty.Val(), c.empty, cloneMount).To(mask)
+		c.Goto(attach)
+		c.Place(file)
+		c.Do("clone /dev/null", unix.SYS_OPEN_TREE, null.Val(), c.empty, cloneMount).To(mask)
 		c.Place(attach)
 		c.attach(mask, fd)
 		c.Goto(next)
