@@ -225,17 +225,38 @@ func (c *creation) launch(filter plan.Seccomp) error {
 		}
 	}
 	in.FDs.Last = len(f.list) - 1
-	if c.plan, err = plan.Compile(in); err != nil {
+	c.plan, err = plan.Compile(in)
+	c.trace.phase("plan")
+	if err == nil && c.net != nil {
+		err = c.takeNetwork(f, in, sys)
+	}
+	if err != nil {
 		unix.Close(sock)
 		return err
 	}
-	c.trace.phase("plan")
 	c.stage, err = launch.Start(c.plan, f.list, sys, sock, c.dir.Path())
 	if err != nil {
 		unix.Close(sock)
 		return failed("start the container's first process", "", explainFork(err, sys))
 	}
 	return nil
+}
+
+// takeNetwork gives the stage the network namespace that was made meanwhile.
+// The plan is compiled again if it could not be made: the clone is to make one,
+// or to say why not.
+func (c *creation) takeNetwork(f *files, in *plan.Input, sys *syscall.SysProcAttr) (err error) {
+	fd := <-c.net
+	c.net = nil
+	if fd >= 0 {
+		f.fill(in.FDs.Network, fd)
+		return nil
+	}
+	in.FDs.Network = -1
+	in.Cloned |= unix.CLONE_NEWNET
+	sys.Cloneflags = uintptr(in.Cloned)
+	c.plan, err = plan.Compile(in)
+	return err
 }
 
 // explainFork adds the usual reason to a failed fork.
@@ -298,11 +319,8 @@ func (c *creation) openNamespaces(f *files, in *plan.Input, sys *syscall.SysProc
 	in.Host.UserNS = in.Host.UserNS || linux.InUserNS()
 	in.Cloned = plan.BornWith(c.spec)
 	if c.net != nil {
-		if fd := <-c.net; fd >= 0 {
-			in.Cloned &^= unix.CLONE_NEWNET
-			in.FDs.Network = f.add(fd)
-		}
-		c.net = nil
+		in.Cloned &^= unix.CLONE_NEWNET
+		in.FDs.Network = f.reserve()
 	}
 	if in.Cloned&unix.CLONE_NEWUSER != 0 {
 		c.userNamespace(in, sys)

@@ -43,6 +43,18 @@ func (f *files) add(fd int) int {
 	return len(f.list) - 1
 }
 
+// reserve is add for a descriptor that fill gives later.
+func (f *files) reserve() int {
+	f.list = append(f.list, none)
+	return len(f.list) - 1
+}
+
+// fill gives the stage fd as its descriptor n.
+func (f *files) fill(n, fd int) {
+	f.list[n] = uintptr(fd)
+	f.ours = append(f.ours, fd)
+}
+
 // lend is add for a descriptor that the runtime keeps.
 func (f *files) lend(fd int) int {
 	f.list = append(f.list, uintptr(fd))
