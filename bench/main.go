@@ -39,15 +39,11 @@ func bench(ostia string, runs int, only, out string, inside bool) error {
 	if err != nil {
 		return err
 	}
-	dir, err := os.MkdirTemp("", "ostia-bench-")
+	b, err := newField(runtimes, runs)
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
-	b := &field{dir: dir, runs: runs, runtimes: runtimes}
-	if err := b.bundles(ostia); err != nil {
-		return err
-	}
+	defer b.remove()
 	var results []result
 	for _, m := range measurements {
 		if !strings.Contains(m.name, only) {
@@ -69,13 +65,14 @@ func bench(ostia string, runs int, only, out string, inside bool) error {
 
 // enter runs this program again in a mount namespace of its own with cgroup v2
 // over /sys/fs/cgroup: crun refuses a hybrid tree, and nobody's runs are to
-// change the host's.
+// change the host's. /run, where all runtimes keep their state, is a tmpfs, as
+// on every host with systemd.
 func enter() error {
 	self, err := os.Executable()
 	if err != nil {
 		return err
 	}
-	script := `mount -t cgroup2 cgroup2 /sys/fs/cgroup && exec "$0" -inside "$@"`
+	script := `mount -t cgroup2 cgroup2 /sys/fs/cgroup && mount -t tmpfs tmpfs /run && exec "$0" -inside "$@"`
 	cmd := exec.Command("sh", append([]string{"-c", script, self}, os.Args[1:]...)...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}

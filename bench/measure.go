@@ -92,7 +92,7 @@ func at(sorted []float64, percent int) float64 { return sorted[len(sorted)*perce
 
 func runTrue(bundle string) func(*field, *program) (cost, error) {
 	return func(b *field, p *program) (cost, error) {
-		return run(p, "run", "--bundle", b.bundle(bundle), b.id())
+		return b.run(p, "run", "--bundle", b.bundle(bundle), b.id())
 	}
 }
 
@@ -101,7 +101,7 @@ func lifeCycle(b *field, p *program) (cost, error) {
 	for _, args := range [][]string{
 		{"create", "--bundle", b.bundle(bundleTrue), id}, {"start", id}, {"delete", "--force", id},
 	} {
-		c, err := run(p, args...)
+		c, err := b.run(p, args...)
 		if err != nil {
 			return cost{}, err
 		}
@@ -116,12 +116,12 @@ func (b *field) exec(name string) ([]result, error) {
 	for i := range b.runtimes {
 		p := &b.runtimes[i]
 		ids[p.Name] = b.id()
-		if _, err := run(p, "run", "--detach", "--bundle", b.bundle(bundleSleep), ids[p.Name]); err != nil {
+		if _, err := b.run(p, "run", "--detach", "--bundle", b.bundle(bundleSleep), ids[p.Name]); err != nil {
 			return nil, err
 		}
-		defer run(p, "delete", "--force", ids[p.Name])
+		defer b.run(p, "delete", "--force", ids[p.Name])
 	}
-	return b.alternate(name, func(b *field, p *program) (cost, error) { return run(p, "exec", ids[p.Name], "/bin/true") })
+	return b.alternate(name, func(b *field, p *program) (cost, error) { return b.run(p, "exec", ids[p.Name], "/bin/true") })
 }
 
 // hundred runs 100 containers by 8 workers, a few times in turn.
@@ -154,7 +154,7 @@ func (b *field) many(p *program) (cost, error) {
 	for range 8 {
 		all.Go(func() {
 			for id := range work {
-				c, err := run(p, "run", "--bundle", b.bundle(bundleTrue), id)
+				c, err := b.run(p, "run", "--bundle", b.bundle(bundleTrue), id)
 				lock.Lock()
 				total.cpu, total.faults = total.cpu+c.cpu, total.faults+c.faults
 				if err != nil {
@@ -175,7 +175,7 @@ func (b *field) waiting(name string) ([]result, error) {
 	for i := range b.runtimes {
 		p := &b.runtimes[i]
 		id := b.id()
-		if _, err := run(p, "create", "--bundle", b.bundle(bundleSleep), "--pid-file", b.dir+"/pid", id); err != nil {
+		if _, err := b.run(p, "create", "--bundle", b.bundle(bundleSleep), "--pid-file", b.dir+"/pid", id); err != nil {
 			return nil, err
 		}
 		pid, err := os.ReadFile(b.dir + "/pid")
@@ -184,7 +184,7 @@ func (b *field) waiting(name string) ([]result, error) {
 			kb, err = pss(strings.TrimSpace(string(pid)))
 			list = append(list, result{Measurement: name, Runtime: p.Name, Unit: "kB", P10: kb, Median: kb, Ratio: list0(list, kb) / kb})
 		}
-		if _, e := run(p, "delete", "--force", id); err == nil {
+		if _, e := b.run(p, "delete", "--force", id); err == nil {
 			err = e
 		}
 		if err != nil {
