@@ -11,7 +11,11 @@ export RUNTIME
 
 # A start of the Go 1.26 runtime is about 0.1 ms shorter without its new garbage collector; measure again with every release.
 # The commit is what `docker info` shows.
-BUILD = GOEXPERIMENT=nogreenteagc $(GO) build -trimpath -ldflags "-s -w -X ostia/internal/cli.commit=$(COMMIT)"
+BUILD = GOEXPERIMENT=nogreenteagc $(GO) build -trimpath $(OVERLAY) -ldflags "-s -w -X ostia/internal/cli.commit=$(COMMIT)"
+# The one file of that Go version that is replaced says why; another version is left as it is.
+ifneq ($(filter go1.26 go1.26.% go1.26-% go1.26rc%,$(shell $(GO) env GOVERSION)),)
+OVERLAY = -overlay build/overlay.json
+endif
 COMMIT := $(shell git describe --always --abbrev=40 --dirty --exclude='*' 2>/dev/null)
 
 # Tests on real containers, each a binary that runs in its own folder: here, with a private cgroup2 here, in the guest.
@@ -21,9 +25,13 @@ behaviour = $(filter-out test/engines,$(sort $(BEHAVIOUR)))
 
 .PHONY: all demo test unit cross behaviour guest engines engines-smoke test-vm bench fuzz lint install clean
 
-all:
+all: build/overlay.json
 	@$(BUILD) -o ostia ./cmd/ostia
 	@$(BUILD) -o ostia-vmm ./cmd/ostia-vmm
+
+build/overlay.json: toolchain/cgroup_linux.go.txt FORCE
+	@mkdir -p $(@D)
+	@echo '{"Replace": {"'$$($(GO) env GOROOT)'/src/runtime/cgroup_linux.go": "$(CURDIR)/$<"}}' >$@
 
 demo: all
 	@test/deps demo
