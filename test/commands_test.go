@@ -235,14 +235,14 @@ func runtimeCommand(ts *testscript.TestScript, prefix, args []string) error {
 }
 
 // until PATTERN PROGRAM [ARG...] runs a program again and again, for at most
-// ten seconds, until its output matches.
+// a minute, until its output matches: an emulated guest is slow.
 func until(ts *testscript.TestScript, neg bool, args []string) {
 	if len(args) < 2 {
 		ts.Fatalf("usage: [!] until PATTERN PROGRAM [ARG...]")
 	}
 	pattern := regexp.MustCompile(`(?m)` + args[0])
 	var out []byte
-	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
 		cmd := exec.Command(args[1], args[2:]...)
 		cmd.Path, _ = exec.LookPath(args[1])
 		if own := filepath.Join(ts.Getenv("WORK"), ".bin", args[1]); fileExists(own) {
@@ -255,7 +255,7 @@ func until(ts *testscript.TestScript, neg bool, args []string) {
 			return
 		}
 	}
-	ts.Fatalf("after ten seconds still:\n%s", bytes.TrimSpace(out))
+	ts.Fatalf("after a minute still:\n%s", bytes.TrimSpace(out))
 }
 
 func fileExists(path string) bool {
