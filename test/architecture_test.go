@@ -16,7 +16,7 @@ var arrows = map[string][]string{
 	"cmd/ostia-vmm":      {"internal/vm/agent", "internal/vm/monitor", "internal/vm/prepare"},
 	"entrypoint":         {"internal/linux"},
 	"internal/cgroup":    {"internal/file", "internal/linux", "internal/spec"},
-	"internal/cli":       {"entrypoint", "internal/cgroup", "internal/container", "internal/file", "internal/host", "internal/json", "internal/linux", "internal/plan", "internal/program", "internal/resctrl", "internal/seccomp", "internal/spec", "internal/typo"},
+	"internal/cli":       {"entrypoint", "internal/cgroup", "internal/container", "internal/file", "internal/host", "internal/json", "internal/linux", "internal/plan", "internal/program", "internal/resctrl", "internal/seccomp", "internal/spec", "internal/timeline", "internal/typo"},
 	"internal/container": {"entrypoint", "internal/cgroup", "internal/file", "internal/host", "internal/json", "internal/launch", "internal/linux", "internal/netdev", "internal/plan", "internal/program", "internal/resctrl", "internal/seccomp", "internal/spec", "internal/state"},
 	"internal/file":      {},
 	"internal/host":      {"internal/cgroup", "internal/file", "internal/linux", "internal/program"},
@@ -31,6 +31,7 @@ var arrows = map[string][]string{
 	"internal/spec":      {"internal/json", "internal/typo"},
 	"internal/stage":     {},
 	"internal/state":     {"internal/cgroup", "internal/file", "internal/json", "internal/spec"},
+	"internal/timeline":  {"internal/json"},
 	"internal/typo":      {},
 
 	"internal/vm/acpi":      {},

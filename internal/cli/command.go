@@ -25,7 +25,7 @@ var commands = [...]*command{
 	&createCommand, &startCommand, &runCommand, &execCommand, &killCommand, &deleteCommand,
 	&stateCommand, &listCommand, &psCommand, &pauseCommand, &resumeCommand, &updateCommand, &eventsCommand, &mountsCommand,
 	&planCommand, &specCommand, &featuresCommand,
-	&explainCommand, &checkCommand, &doctorCommand,
+	&explainCommand, &checkCommand, &doctorCommand, &traceCommand,
 }
 
 // notBuilt are commands of runc and crun that ostia does not have.

@@ -405,6 +405,22 @@ func (d *Decoder) Uint(bits int) uint64 {
 	return n
 }
 
+// Float reads a number.
+func (d *Decoder) Float() float64 {
+	if c := d.peek(); c != '-' && (c < '0' || c > '9') {
+		if !d.Null() {
+			d.mismatch("a number")
+		}
+		return 0
+	}
+	text, _ := d.number()
+	n, err := strconv.ParseFloat(text, 64)
+	if err != nil && d.err == nil {
+		d.Refuse(text + " is out of range")
+	}
+	return n
+}
+
 // integer reads the text of a whole number; there is none for null.
 func (d *Decoder) integer() (text string, ok bool) {
 	c := d.peek()
