@@ -120,6 +120,11 @@ func setup(e *testscript.Env, runtime string) error {
 	e.Setenv("ID", id)
 	e.Setenv("ROOT", root)
 	e.Setenv("RUNTIME", runtime)
+	completions, err := filepath.Abs("../completions")
+	if err != nil {
+		return err
+	}
+	e.Setenv("COMPLETIONS", completions)
 	e.Setenv("HOME", e.WorkDir)
 	e.Defer(func() {
 		// Deferred functions run last first: background commands are gone by now.
