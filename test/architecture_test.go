@@ -43,7 +43,7 @@ var arrows = map[string][]string{
 	"internal/vm/kvm":       {},
 	"internal/vm/machine":   {"internal/vm/acpi", "internal/vm/boot", "internal/vm/kvm", "internal/vm/memory", "internal/vm/virtio"},
 	"internal/vm/memory":    {},
-	"internal/vm/monitor": {"internal/state", "internal/vm/boot", "internal/vm/guest", "internal/vm/initramfs", "internal/vm/machine",
+	"internal/vm/monitor": {"internal/seccomp", "internal/spec", "internal/state", "internal/vm/boot", "internal/vm/guest", "internal/vm/initramfs", "internal/vm/machine",
 		"internal/vm/prepare", "internal/vm/virtiofs", "internal/vm/vsock", "internal/vm/wire"},
 	"internal/vm/prepare":  {"internal/vm/boot", "internal/vm/initramfs", "internal/vm/kernel", "internal/vm/kvm", "internal/vm/machine"},
 	"internal/vm/virtio":   {"internal/vm/kvm", "internal/vm/memory"},

@@ -64,12 +64,10 @@ func (c *compiler) judgeInChild() {
 	c.Require("the verdict did not come", status.Val(), -1, 0, unix.ECHILD)
 }
 
-// machineCapabilities are those of a file server, and of who makes a network
-// interface. The monitor gives up what it needs no more.
+// machineCapabilities are those of a file server.
 func machineCapabilities() uint64 {
-	const server = 1<<unix.CAP_CHOWN | 1<<unix.CAP_DAC_OVERRIDE | 1<<unix.CAP_DAC_READ_SEARCH | 1<<unix.CAP_FOWNER |
+	return 1<<unix.CAP_CHOWN | 1<<unix.CAP_DAC_OVERRIDE | 1<<unix.CAP_DAC_READ_SEARCH | 1<<unix.CAP_FOWNER |
 		1<<unix.CAP_FSETID | 1<<unix.CAP_SETGID | 1<<unix.CAP_SETUID | 1<<unix.CAP_SETFCAP
-	return server | 1<<unix.CAP_NET_ADMIN
 }
 
 // dropAllBut leaves the process, and what it executes as root, these

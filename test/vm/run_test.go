@@ -70,6 +70,17 @@ func TestSize(t *testing.T) {
 	}).want(t, 0, "small\n4\n")
 }
 
+// An image's own wishes are not read.
+func TestImageHasNoSay(t *testing.T) {
+	dir := bundle(t, "grep -cE 'svm|vmx' /proc/cpuinfo; nproc", nil)
+	check(t, os.WriteFile(dir+"/rootfs/.krun_vm.json", []byte(`{"kernel_path":"/evil","cpus":4,"ram_mib":4096}`), 0o644))
+	r := ostia(t, "", "run", "--bundle", dir, name(t))
+	r.want(t, 0, "0\n1\n")
+	if !strings.Contains(r.stderr, ".krun_vm.json in the image is ignored") {
+		t.Errorf("stderr %q", r.stderr)
+	}
+}
+
 // What krun has and this handler has not is refused, and an image has no say.
 func TestAnnotations(t *testing.T) {
 	for _, c := range []struct{ name, value, reason string }{

@@ -4,7 +4,6 @@
 package vm
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -49,15 +48,34 @@ func ostia(t *testing.T, stdin string, args ...string) result {
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	c := exec.CommandContext(ctx, runtime, append([]string{"--root", state, "--handler", "vm"}, args...)...)
-	var stdout, stderr bytes.Buffer
-	c.Stdin, c.Stdout, c.Stderr = strings.NewReader(stdin), &stdout, &stderr
+	// Files, not pipes: a container that create leaves keeps them.
+	stdout, stderr := temporary(t), temporary(t)
+	c.Stdin, c.Stdout, c.Stderr = strings.NewReader(stdin), stdout, stderr
 	began := time.Now()
 	err := c.Run()
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) || ctx.Err() != nil {
-		t.Fatalf("ostia %v: %v %v: %s", args, err, ctx.Err(), stderr.String())
+		t.Fatalf("ostia %v: %v %v: %s", args, err, ctx.Err(), content(t, stderr))
 	}
-	return result{c.ProcessState.ExitCode(), stdout.String(), stderr.String(), time.Since(began)}
+	return result{c.ProcessState.ExitCode(), content(t, stdout), content(t, stderr), time.Since(began)}
+}
+
+func temporary(t *testing.T) *os.File {
+	t.Helper()
+	f, err := os.CreateTemp(filepath.Dir(state), "output-")
+	check(t, err)
+	t.Cleanup(func() {
+		f.Close()
+		os.Remove(f.Name())
+	})
+	return f
+}
+
+func content(t *testing.T, f *os.File) string {
+	t.Helper()
+	b, err := os.ReadFile(f.Name())
+	check(t, err)
+	return string(b)
 }
 
 // want holds a result to its status and standard output.

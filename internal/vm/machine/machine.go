@@ -23,6 +23,7 @@ type Config struct {
 	Memory uint64
 	CPUs   int
 	Boot   boot.Config
+	Nested bool      // the guest sees the processor's virtualization
 	Serial io.Writer // takes what the guest writes to port 0x3f8, nil for no such port
 }
 
@@ -101,16 +102,19 @@ func New(cfg Config, devices ...virtio.Device) (*Machine, error) {
 			return nil, err
 		}
 	}
-	if err := m.processors(cfg.CPUs); err != nil {
+	if err := m.processors(cfg.CPUs, cfg.Nested); err != nil {
 		return nil, err
 	}
 	return m, boot.Start(m.cpus[0], entry)
 }
 
-func (m *Machine) processors(n int) error {
+func (m *Machine) processors(n int, nested bool) error {
 	leaves, err := m.vm.SupportedCPUID()
 	if err != nil {
 		return err
+	}
+	if !nested {
+		hideVirtualization(leaves)
 	}
 	deadline := m.vm.Capability(kvm.CapTSCDeadline) > 0
 	for i := range n {
@@ -121,6 +125,20 @@ func (m *Machine) processors(n int) error {
 		m.cpus = append(m.cpus, c)
 	}
 	return nil
+}
+
+// hideVirtualization takes VMX and SVM from the processor: what a guest could do
+// with them is code of the host's KVM that nobody need reach.
+func hideVirtualization(leaves []kvm.CPUIDEntry) {
+	const vmx, svm = 1 << 5, 1 << 2
+	for i := range leaves {
+		switch l := &leaves[i]; l.Function {
+		case 1:
+			l.ECX &^= vmx
+		case 0x80000001:
+			l.ECX &^= svm
+		}
+	}
 }
 
 // processor is what KVM supports, with the processor's number, and the TSC

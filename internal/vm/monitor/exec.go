@@ -112,7 +112,7 @@ func (p *proxy) send(m *wire.Message) {
 // on the host: a signal to one is a signal to the other.
 func Exec(socket, process int, terminal bool) int {
 	signals := catchSignals()
-	status, err := exec(signals, socket, process, terminal)
+	status, err := execute(signals, socket, process, terminal)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "ostia: "+err.Error())
 		return statusFailed
@@ -122,7 +122,7 @@ func Exec(socket, process int, terminal bool) int {
 
 var errMonitorGone = errors.New("the container's machine has ended")
 
-func exec(signals <-chan os.Signal, socket, process int, terminal bool) (int, error) {
+func execute(signals <-chan os.Signal, socket, process int, terminal bool) (int, error) {
 	file := os.NewFile(uintptr(socket), "monitor")
 	c, err := net.FileConn(file)
 	file.Close()

@@ -72,13 +72,16 @@ func run(f Files, signals <-chan os.Signal) (status int, err error) {
 	h := newHub()
 	sockets := &vsock.Device{Accept: h.accept}
 	m, err := machine.New(machine.Config{
-		KVM: f.KVM, Memory: setup.Memory, CPUs: setup.CPUs,
+		KVM: f.KVM, Memory: setup.Memory, CPUs: setup.CPUs, Nested: setup.Nested,
 		Boot: boot.Config{
 			Kernel: os.NewFile(uintptr(f.Kernel), "kernel"), Initrd: os.NewFile(uintptr(f.Initrd), "initramfs"),
 			Extra: initramfs.Extra(described), Cmdline: prepare.Cmdline + setup.Cmdline,
 		},
 	}, virtiofs.NewDevice(guest.Tag, fs), sockets)
 	if err != nil {
+		return 0, err
+	}
+	if err := restrict(); err != nil {
 		return 0, err
 	}
 	entry := h.session(0, [3]int{0, 1, 2}, setup.Terminal)

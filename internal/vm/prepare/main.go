@@ -3,7 +3,6 @@ package prepare
 import (
 	"io"
 	"os"
-	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -15,18 +14,15 @@ const (
 	answerFD = 4
 )
 
-// Main prepares a machine for the runtime, which reads one message: "ok" and
-// the warnings, a line each, with four descriptors in the order of Files; or
-// the reason of the failure.
+// Main prepares a machine for the runtime, which reads one message: "ok" with
+// four descriptors in the order of Files, or the reason of the failure.
 func Main(rootfs string) int {
 	config, err := io.ReadAll(os.NewFile(configFD, "config"))
 	if err == nil {
 		var f *Files
-		var warnings []string
-		if f, warnings, err = New(string(config), rootfs); err == nil {
-			answer := strings.Join(append([]string{"ok"}, warnings...), "\n")
+		if f, err = New(string(config), rootfs); err == nil {
 			rights := unix.UnixRights(int(f.KVM.Fd()), int(f.Kernel.Fd()), int(f.Initrd.Fd()), int(f.Setup.Fd()))
-			err = unix.Sendmsg(answerFD, []byte(answer), rights, nil, unix.MSG_NOSIGNAL)
+			err = unix.Sendmsg(answerFD, []byte("ok"), rights, nil, unix.MSG_NOSIGNAL)
 		}
 	}
 	if err == nil {

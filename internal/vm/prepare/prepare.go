@@ -23,7 +23,8 @@ type Setup struct {
 	CPUs     int
 	Cmdline  string // added to Cmdline
 	Terminal bool
-	Boot     int // seconds that the guest may take to come up
+	Boot     int  // seconds that the guest may take to come up
+	Nested   bool // the guest sees the processor's virtualization
 }
 
 // Cmdline is every guest's kernel command line. reboot=t: a reset without a
@@ -36,40 +37,39 @@ type Files struct{ KVM, Kernel, Initrd, Setup *os.File }
 
 // New prepares a machine for the configuration text, whose root file system is
 // at rootfs on the host.
-func New(config, rootfs string) (*Files, []string, error) {
+func New(config, rootfs string) (*Files, error) {
 	if runtime.GOARCH != "amd64" {
-		return nil, nil, fmt.Errorf("the microVM handler runs on amd64 alone, this host is %s", runtime.GOARCH)
+		return nil, fmt.Errorf("the microVM handler runs on amd64 alone, this host is %s", runtime.GOARCH)
 	}
 	w, err := wishesOf(config)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	var warnings []string
 	if ignored(rootfs) {
-		warnings = append(warnings, ".krun_vm.json in the image is ignored: an image does not choose its machine")
+		fmt.Fprintln(os.Stderr, "ostia: warning: .krun_vm.json in the image is ignored: an image does not choose its machine")
 	}
 	f := &Files{}
 	if f.KVM, err = openKVM(); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	k, err := kernel.Find(w.kernel)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	c, err := open(k)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if err := c.fit(f.KVM); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	f.Kernel, f.Initrd = c.kernel, c.initrd
-	text, err := json.Marshal(Setup{Config: config, Memory: w.memory, CPUs: w.cpus, Cmdline: w.cmdline, Terminal: w.terminal, Boot: w.seconds})
+	text, err := json.Marshal(Setup{Config: config, Memory: w.memory, CPUs: w.cpus, Cmdline: w.cmdline, Terminal: w.terminal, Boot: w.seconds, Nested: w.nested})
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	f.Setup, err = memfile(text)
-	return f, warnings, err
+	return f, err
 }
 
 var errNoKVM = errors.New("the processor's virtualization is off or its module is not loaded (modprobe kvm_intel or kvm_amd)")

@@ -16,6 +16,7 @@ type wishes struct {
 	kernel   string
 	cmdline  string
 	seconds  int // to boot in
+	nested   bool
 	terminal bool
 }
 
@@ -35,6 +36,7 @@ const (
 	annotationCPUs   = "krun.cpus"
 	annotationMemory = "krun.ram_mib"
 	annotationKernel = "org.ostia.vm.kernel"
+	annotationNested = "krun.nested_virt"
 	annotationBoot   = "org.ostia.vm.boot_seconds"
 )
 
@@ -112,6 +114,13 @@ func wishesOf(config string) (w wishes, err error) {
 	}
 	if err := number(c.Annotations, annotationBoot, func(n uint64) { w.seconds = int(n) }); err != nil {
 		return w, err
+	}
+	switch v := c.Annotations[annotationNested]; v {
+	case "", "0", "false":
+	case "1", "true":
+		w.nested = true
+	default:
+		return w, fmt.Errorf("annotations %s %q: use 1 or 0", annotationNested, v)
 	}
 	if w.cpus < 1 || w.cpus > machine.MaxCPUs {
 		return w, fmt.Errorf("%d vCPUs: from 1 to %d are possible (annotation %s)", w.cpus, machine.MaxCPUs, annotationCPUs)
