@@ -23,7 +23,7 @@ COMMIT := $(shell git describe --always --abbrev=40 --dirty --exclude='*' 2>/dev
 BEHAVIOUR = $(filter-out test/vm,$(patsubst %/,%,$(dir $(wildcard test/*_test.go test/*/*_test.go))))
 behaviour = $(filter-out test/engines,$(sort $(BEHAVIOUR)))
 
-.PHONY: all demo test unit cross behaviour guest engines engines-smoke test-vm bench fuzz lint install clean
+.PHONY: all demo test unit cross behaviour guest engines engines-smoke test-vm demo-vm bench fuzz lint install clean
 
 all: build/overlay.json
 	@$(BUILD) -o ostia ./cmd/ostia
@@ -96,6 +96,13 @@ test-vm: all build/test/vm.test build/test.test
 	@echo "test-vm: machines in a guest with nested KVM (emulated)"
 	@build/guest -m 3072 -t 20m -- sh -c 'test/vm/setup && (cd test/vm && ../../build/test/vm.test -test.timeout 15m $(VM)) && \
 		cd test && RUNTIME=$(CURDIR)/build/krun ../build/test.test -test.timeout 20m -test.run "TestEntryPoints/run$$/cases$(VM_ENTRYPOINTS)"' </dev/null
+
+# One machine, here if KVM runs it, else in the guest with nested KVM.
+demo-vm: all
+	@test/deps demo
+	@demo/vm $(CURDIR)/ostia || { test/deps test && $(GO) build -o build/guest ./test/guest && \
+		echo "demo-vm: not here: in an emulated host" && \
+		build/guest -m 3072 -- sh -c 'test/vm/setup && exec demo/vm $(CURDIR)/ostia' </dev/null; }
 
 bench: all
 	@test/deps demo
