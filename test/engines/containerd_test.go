@@ -15,7 +15,17 @@ func TestContainerd(t *testing.T) {
 	if out, err := exec.Command(c.command, "images", "import", "--snapshotter", "native", s.image).CombinedOutput(); err != nil {
 		t.Fatalf("ctr images import: %v\n%s", err, out)
 	}
-	s.run(t, "containerd", "PATH="+filepath.Dir(c.command)+":"+os.Getenv("PATH"))
+	path := "PATH=" + filepath.Dir(c.command) + ":" + os.Getenv("PATH")
+	t.Run("ctr", func(t *testing.T) { s.run(t, "containerd", path) })
+	t.Run("CRI", func(t *testing.T) {
+		if testing.Short() {
+			t.Skip("crictl is built for the whole test only")
+		}
+		if out, err := exec.Command(c.command, "--namespace", "k8s.io", "images", "import", s.image).CombinedOutput(); err != nil {
+			t.Fatalf("ctr images import: %v\n%s", err, out)
+		}
+		s.run(t, "cri", path)
+	})
 }
 
 // containerd is a running containerd with its CRI plugin, of which ostia is
@@ -52,12 +62,19 @@ default_runtime_name = "ostia"
 runtime_type = "io.containerd.runc.v2"
 [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.ostia.options]
 BinaryName = %q
-`, dir+"/root", dir+"/state", c.socket, imageName, packagesDir+"/usr/lib/cni", dir+"/net.d", runtime)
+`, dir+"/root", dir+"/state", c.socket, pauseName, packagesDir+"/usr/lib/cni", dir+"/net.d", runtime)
 	// The network of a pod: a bridge of its own, which needs no packet filter.
 	network := `{"cniVersion": "0.4.0", "name": "pods", "plugins": [
 	{"type": "bridge", "bridge": "cni0", "isGateway": true, "ipam": {"type": "host-local", "subnet": "10.88.0.0/16"}}]}`
 	wrapper := "#!/bin/sh\nexec " + packagesDir + "/usr/bin/ctr --address " + c.socket + " --namespace engines \"$@\"\n"
-	for name, content := range map[string]string{"config.toml": config, "net.d/10-pods.conflist": network, "bin/ctr": wrapper} {
+	// Built by make engines.
+	program, err := filepath.Abs("../../build/crictl")
+	if err != nil {
+		return c, err
+	}
+	crictl := "#!/bin/sh\nexec " + program + " --config " + dir + "/crictl.yaml --timeout 60s --runtime-endpoint unix://" + c.socket +
+		" --image-endpoint unix://" + c.socket + " \"$@\"\n"
+	for name, content := range map[string]string{"crictl.yaml": "", "config.toml": config, "net.d/10-pods.conflist": network, "bin/ctr": wrapper, "bin/crictl": crictl} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o755); err != nil {
 			return c, err
 		}

@@ -49,7 +49,7 @@ func TestMain(m *testing.M) {
 // shared is what every engine's tests need.
 type shared struct {
 	runtime string // a copy of ostia that every user may execute
-	image   string // an archive
+	image   string // an archive of images
 }
 
 // prepare makes what the engines share, once a room.
@@ -71,7 +71,7 @@ func prepare(t *testing.T) shared {
 		busybox, err = exec.LookPath("busybox")
 		check(t, err)
 	}
-	check(t, writeImage(s.image, busybox))
+	check(t, writeImages(s.image, busybox))
 	return s
 }
 

@@ -14,42 +14,46 @@ import (
 	"ostia/test/entrypoints"
 )
 
-// imageName is what every engine calls the image.
-const imageName = "docker.io/library/ostia-test:latest"
+// What every engine calls the images: one to run programs of, and one that
+// does nothing for long, as the sandbox of a pod does.
+const (
+	imageName = "docker.io/library/ostia-test:latest"
+	pauseName = "docker.io/library/ostia-pause:latest"
+)
 
-// writeImage writes an archive that podman load, docker load and ctr images
-// import all read: one layer with busybox and bad entry points.
-func writeImage(path, busybox string) error {
+// writeImages writes an archive that podman load, docker load and ctr images
+// import all read: of one layer, with busybox and bad entry points.
+func writeImages(path, busybox string) error {
 	layer, err := layerOf(busybox)
 	if err != nil {
 		return err
 	}
 	sum := sha256.Sum256(layer)
-	digest := hex.EncodeToString(sum[:])
-	config, err := json.Marshal(map[string]any{
-		"architecture": runtime.GOARCH,
-		"os":           "linux",
-		"config": map[string]any{
-			"Env": []string{"PATH=/usr/local/bin:/usr/bin:/bin"},
-			"Cmd": []string{"sh"},
-		},
-		"rootfs": map[string]any{"type": "layers", "diff_ids": []string{"sha256:" + digest}},
-	})
-	if err != nil {
-		return err
-	}
-	manifest, err := json.Marshal([]map[string]any{{
-		"Config":   "config.json",
-		"RepoTags": []string{imageName},
-		"Layers":   []string{"layer.tar"},
-	}})
-	if err != nil {
-		return err
-	}
 	var b archive
-	b.file("manifest.json", 0o644, manifest)
-	b.file("config.json", 0o644, config)
 	b.file("layer.tar", 0o644, layer)
+	var manifest []map[string]any
+	for name, command := range map[string][]string{imageName: {"sh"}, pauseName: {"sleep", "1000000"}} {
+		config, err := json.Marshal(map[string]any{
+			"architecture": runtime.GOARCH,
+			"os":           "linux",
+			"config": map[string]any{
+				"Env": []string{"PATH=/usr/local/bin:/usr/bin:/bin"},
+				"Cmd": command,
+			},
+			"rootfs": map[string]any{"type": "layers", "diff_ids": []string{"sha256:" + hex.EncodeToString(sum[:])}},
+		})
+		if err != nil {
+			return err
+		}
+		file := command[0] + ".json"
+		b.file(file, 0o644, config)
+		manifest = append(manifest, map[string]any{"Config": file, "RepoTags": []string{name}, "Layers": []string{"layer.tar"}})
+	}
+	list, err := json.Marshal(manifest)
+	if err != nil {
+		return err
+	}
+	b.file("manifest.json", 0o644, list)
 	whole, err := b.bytes()
 	if err != nil {
 		return err
