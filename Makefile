@@ -74,7 +74,7 @@ guest: $(behaviour:%=build/%.test)
 
 # Debian's podman, Docker and containerd with ostia as their runtime, here and in the guest; and a taste of it for `make test`.
 engines = $(CURDIR)/build/test/engines.test -test.timeout 40m
-engines: all build/test/engines.test
+engines: all build/test/engines.test build/crictl
 	@test/deps test
 	@test/deps engines
 	@$(GO) build -o build/guest ./test/guest
@@ -82,6 +82,11 @@ engines: all build/test/engines.test
 	@cd test/engines && $(engines)
 	@echo "engines: the same in a cgroup v2 guest (emulated, about ten times slower)"
 	@cd test/engines && ../../build/guest -m 4096 -t 45m -- $(engines) </dev/null
+
+# The kubelet's side of the CRI, for containerd. Debian has no package of it.
+build/crictl:
+	@echo "engines: building $@, some minutes, once"
+	@GOBIN=$(CURDIR)/build $(GO) install sigs.k8s.io/cri-tools/cmd/crictl@v1.37.0
 
 engines-smoke: all build/test/engines.test
 	@test/deps engines

@@ -44,6 +44,10 @@ func startContainerd(t *testing.T, dir, runtime string) (containerd, error) {
 			return c, err
 		}
 	}
+	class, err := documented("containerd", runtime)
+	if err != nil {
+		return c, err
+	}
 	config := fmt.Sprintf(`version = 2
 root = %q
 state = %q
@@ -58,11 +62,7 @@ bin_dir = %q
 conf_dir = %q
 [plugins."io.containerd.grpc.v1.cri".containerd]
 default_runtime_name = "ostia"
-[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.ostia]
-runtime_type = "io.containerd.runc.v2"
-[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.ostia.options]
-BinaryName = %q
-`, dir+"/root", dir+"/state", c.socket, pauseName, packagesDir+"/usr/lib/cni", dir+"/net.d", runtime)
+%s`, dir+"/root", dir+"/state", c.socket, pauseName, packagesDir+"/usr/lib/cni", dir+"/net.d", class)
 	// The network of a pod: a bridge of its own, which needs no packet filter.
 	network := `{"cniVersion": "0.4.0", "name": "pods", "plugins": [
 	{"type": "bridge", "bridge": "cni0", "isGateway": true, "ipam": {"type": "host-local", "subnet": "10.88.0.0/16"}}]}`

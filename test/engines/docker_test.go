@@ -1,7 +1,6 @@
 package engines
 
 import (
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -25,23 +24,17 @@ type docker struct {
 }
 
 // startDocker starts a dockerd whose files are all in dir, with the runtime by
-// name, as "other", and by default.
+// name and by default.
 func startDocker(t *testing.T, dir, runtime string) (docker, error) {
 	bin := filepath.Join(dir, "bin")
 	d := docker{filepath.Join(bin, "docker")}
 	if err := os.MkdirAll(bin, 0o755); err != nil {
 		return d, err
 	}
-	// No bridge, no packet filter: the machine may lack iptables. The ulimit is what may be set without CAP_SYS_RESOURCE.
-	config := fmt.Sprintf(`{
-	"runtimes": {"ostia": {"path": %q}, "other": {"path": %q}},
-	"default-runtime": "ostia",
-	"bridge": "none",
-	"iptables": false, "ip6tables": false, "ip-forward": false, "ip-masq": false,
-	"data-root": %q, "exec-root": %q, "pidfile": %q, "hosts": [%q],
-	"init-path": %q,
-	"exec-opts": ["native.cgroupdriver=cgroupfs"]
-}`, runtime, runtime, dir+"/data", dir+"/exec", dir+"/pid", "unix://"+dir+"/sock", packagesDir+"/usr/bin/tini-static")
+	config, err := documented("Docker", runtime)
+	if err != nil {
+		return d, err
+	}
 	wrapper := "#!/bin/sh\nexec " + packagesDir + "/usr/bin/docker --config " + dir + " --host unix://" + dir + "/sock \"$@\"\n"
 	for name, content := range map[string]string{"daemon.json": config, "bin/docker": wrapper} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o755); err != nil {
@@ -52,6 +45,10 @@ func startDocker(t *testing.T, dir, runtime string) (docker, error) {
 	if err := os.Symlink(runtime, filepath.Join(bin, "runc")); err != nil {
 		return d, err
 	}
-	return d, startDaemon(t, filepath.Join(dir, "log"), bin,
-		[]string{packagesDir + "/usr/sbin/dockerd", "--config-file", dir + "/daemon.json"}, []string{d.command, "version"})
+	// No bridge and no packet filter: the machine may lack iptables.
+	return d, startDaemon(t, filepath.Join(dir, "log"), bin, []string{packagesDir + "/usr/sbin/dockerd", "--config-file", dir + "/daemon.json",
+		"--bridge", "none", "--iptables=false", "--ip6tables=false", "--ip-forward=false", "--ip-masq=false",
+		"--data-root", dir + "/data", "--exec-root", dir + "/exec", "--pidfile", dir + "/pid", "--host", "unix://" + dir + "/sock",
+		"--init-path", packagesDir + "/usr/bin/tini-static", "--exec-opt", "native.cgroupdriver=cgroupfs"},
+		[]string{d.command, "version"})
 }

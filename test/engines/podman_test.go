@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -31,25 +32,24 @@ func newPodman(dir, runtime string) (podman, error) {
 			return p, err
 		}
 	}
+	config, err := documented("podman", runtime)
+	if err != nil {
+		return p, err
+	}
 	// Limits: this machine may not raise them, and podman would.
-	config := `[containers]
+	config = strings.Replace(config, "[engine]\n", `[containers]
 default_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]
-seccomp_profile = "` + packagesDir + `/usr/share/containers/seccomp.json"
+seccomp_profile = "`+packagesDir+`/usr/share/containers/seccomp.json"
 netns = "none"
 pids_limit = 1000
-init_path = "` + packagesDir + `/usr/bin/tini-static"
+init_path = "`+packagesDir+`/usr/bin/tini-static"
 [engine]
 cgroup_manager = "cgroupfs"
 events_logger = "file"
-conmon_path = ["` + packagesDir + `/usr/bin/conmon"]
-helper_binaries_dir = ["` + packagesDir + `/usr/bin", "` + packagesDir + `/usr/lib/podman"]
-infra_command = "/catatonit"
-runtime = "ostia"
-runtime_supports_json = ["ostia"]
+conmon_path = ["`+packagesDir+`/usr/bin/conmon"]
+helper_binaries_dir = ["`+packagesDir+`/usr/bin", "`+packagesDir+`/usr/lib/podman"]
 runtime_supports_nocgroup = ["ostia"]
-[engine.runtimes]
-ostia = ["` + runtime + `"]
-`
+`, 1)
 	wrapper := `#!/bin/sh
 export HOME=` + dir + ` CONTAINERS_CONF=` + dir + `/containers.conf CONTAINERS_STORAGE_CONF=` + dir + `/storage.conf
 export CONTAINERS_REGISTRIES_CONF=` + dir + `/registries.conf
