@@ -120,7 +120,6 @@ func (m *mounting) start(compile func(*plan.Input) (*plan.Plan, error), open fun
 		err = open(f)
 	}
 	if err == nil {
-		m.in.FDs.Last = len(f.list) - 1
 		m.plan, err = compile(&m.in)
 	}
 	if err == nil {

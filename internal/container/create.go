@@ -207,6 +207,7 @@ func (c *creation) launch(filter plan.Seccomp) error {
 		FDs:  plan.NoFDs(len(f.list)),
 		Wait: c.wait, NoPivot: c.o.NoPivot, NoNewKeyring: c.o.NoNewKeyring, Trace: c.trace != nil,
 	}
+	c.setEnvironment(in)
 	// Without a cgroup the pid file is all that a delete finds the process by:
 	// the stage waits for a word, which comes after that is written.
 	in.Ask = c.wait || c.group == nil || filter.Program != nil && !filter.Reports || len(c.spec.Hooks.StartContainer) > 0
@@ -217,14 +218,13 @@ func (c *creation) launch(filter plan.Seccomp) error {
 	in.FDs.Sync = f.add(theirs)
 	sys := &syscall.SysProcAttr{}
 	for _, open := range []func(*files, *plan.Input, *syscall.SysProcAttr) error{
-		c.openFifo, c.openConsole, c.openHooks, c.openTrace, c.openNamespaces, c.openCgroup, c.openResctrl, c.openMounts, c.openMachine,
+		c.openFifo, c.openConsole, c.openHooks, c.openTrace, c.openMachine, keepUpToHere, c.openNamespaces, c.openCgroup, c.openResctrl, c.openMounts,
 	} {
 		if err := open(f, in, sys); err != nil {
 			unix.Close(sock)
 			return err
 		}
 	}
-	in.FDs.Last = len(f.list) - 1
 	c.plan, err = plan.Compile(in)
 	c.trace.phase("plan")
 	if err == nil && c.net != nil {
@@ -257,6 +257,13 @@ func (c *creation) takeNetwork(f *files, in *plan.Input, sys *syscall.SysProcAtt
 	sys.Cloneflags = uintptr(in.Cloned)
 	c.plan, err = plan.Compile(in)
 	return err
+}
+
+// keepUpToHere says that what the stage is given from now on is for the making
+// of the container alone: a container that waits for start does not hold it.
+func keepUpToHere(f *files, in *plan.Input, _ *syscall.SysProcAttr) error {
+	in.FDs.Kept = len(f.list) - 1
+	return nil
 }
 
 // explainFork adds the usual reason to a failed fork.
@@ -405,6 +412,8 @@ func (c *creation) milestone(r *launch.Report) (done bool, err error) {
 		err = copyUp(c.stage, int(r.Value), int(r.HeadLen))
 	case plan.WantTarget:
 		err = makeTarget(c.stage, int(r.Value), c.plan.Targets[r.HeadLen])
+	case plan.WantHome:
+		return false, failed("HOME", "", c.stage.Tell(homeOf("/proc/"+strconv.Itoa(c.stage.Pid)+"/root", c.spec.Process.User.UID)))
 	case plan.WantListener:
 		err = c.passListener(int(r.Value))
 	case plan.WantWord:

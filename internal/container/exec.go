@@ -58,6 +58,7 @@ func (r *Runtime) Exec(id string, o ExecOptions) (status int, err error) {
 	if e.process, err = e.makeProcess(); err != nil {
 		return 0, err
 	}
+	e.setEnvironment()
 	e.trace.phase("config")
 	if !o.Detach {
 		launch.Forward()
@@ -102,6 +103,15 @@ func (e *execution) ending() bool {
 	}
 	defer unix.Close(fd)
 	return program.EndsWithin(fd, time.Second)
+}
+
+// setEnvironment completes the environment of the process.
+func (e *execution) setEnvironment() {
+	env, home := environment(e.process.Env)
+	if !home {
+		env = append(env, homeOf("/proc/"+strconv.Itoa(e.state.Pid)+"/root", e.process.User.UID))
+	}
+	e.process.Env = env
 }
 
 // makeProcess is the process of --process, or the container's own changed by
@@ -213,7 +223,6 @@ func (e *execution) launch(d *state.Dir) error {
 		unix.Close(sock)
 		return err
 	}
-	in.FDs.Last = len(f.list) - 1
 	if e.plan, err = plan.CompileExec(in); err != nil {
 		unix.Close(sock)
 		return err

@@ -30,6 +30,7 @@ func (r *Runtime) Plan(o CreateOptions) (string, error) {
 		Host: plan.Host{ExecveCheck: true, Cgroups: []plan.Hierarchy{{V2: true, Dir: "/sys/fs/cgroup/" + o.ID}}},
 		Wait: true, Ask: true, NoPivot: o.NoPivot, NoNewKeyring: o.NoNewKeyring, Cloned: plan.BornWith(c.spec),
 	}
+	fds.Kept = next - 1
 	for i := range c.spec.Linux.Namespaces {
 		n := &c.spec.Linux.Namespaces[i]
 		in.Host.UserNS = in.Host.UserNS || n.Flag == unix.CLONE_NEWUSER
@@ -38,7 +39,6 @@ func (r *Runtime) Plan(o CreateOptions) (string, error) {
 			next++
 		}
 	}
-	fds.Last = next - 1
 	in.FDs = fds
 	p, err := plan.Compile(in)
 	if err != nil {

@@ -5,8 +5,10 @@ package launch
 import (
 	"encoding/binary"
 	"errors"
+	"runtime"
 	"strconv"
 	"syscall"
+	"unsafe"
 
 	"ostia/internal/file"
 	"ostia/internal/plan"
@@ -48,11 +50,25 @@ func Start(p *plan.Plan, files []uintptr, sys *syscall.SysProcAttr, sock int, di
 	defer unix.Close(fd)
 	s := &Stage{PidFD: -1, sock: sock, n: len(p.Candidates), buf: make([]byte, plan.MaxReport(len(p.Candidates))), forks: p.Forks}
 	sys.PidFD = &s.PidFD
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	useEveryCPU()
 	s.Pid, err = syscall.ForkExec("/proc/self/fd/"+strconv.Itoa(fd), []string{"ostia"}, &syscall.ProcAttr{Env: []string{}, Files: files, Sys: sys})
 	if err != nil {
 		return nil, err
 	}
 	return s, nil
+}
+
+// useEveryCPU takes off the CPU affinity that this thread, and so its child, has
+// from the caller: a container has the CPUs of its cgroup, as with runc,
+// however systemd's CPUAffinity or taskset(1) bind who starts it.
+func useEveryCPU() {
+	var every [1024]byte // of 8192 CPUs, the most that Linux knows
+	for i := range every {
+		every[i] = 0xff
+	}
+	_, _, _ = unix.RawSyscall(unix.SYS_SCHED_SETAFFINITY, 0, uintptr(len(every)), uintptr(unsafe.Pointer(&every)))
 }
 
 // memfile puts the image into a file that nobody can change and that has no
@@ -225,6 +241,9 @@ func (s *Stage) send(m string) error {
 		}
 	}
 }
+
+// Tell answers a waiting stage with a text, NUL-terminated.
+func (s *Stage) Tell(text string) error { return s.send(text + "\x00") }
 
 // Close closes the runtime's end of the socket. A stage that still waits for a
 // word ends.

@@ -16,8 +16,36 @@ func (c *compiler) candidates() {
 	for _, path := range c.names {
 		c.paths = append(c.paths, c.Str(path))
 	}
-	c.argv, c.env = c.Vec(p.Args), c.Vec(p.Env)
+	c.argv, c.env = c.Vec(p.Args), c.environment()
 	c.program = c.Cell()
+}
+
+// environment is the process's, with room for a HOME that is not known yet.
+func (c *compiler) environment() stage.Arg {
+	env := c.in.Process.Env
+	if !c.in.AskHome {
+		return c.Vec(env)
+	}
+	c.home = c.Buffer(HomeSize)
+	vec := c.Vec(append(env[:len(env):len(env)], ""))
+	c.Ptr(vec, 8*len(env), c.home)
+	return vec
+}
+
+// askHome takes HOME from the runtime, which finds it in the container's
+// /etc/passwd.
+func (c *compiler) askHome() {
+	if !c.in.AskHome {
+		return
+	}
+	c.About("process.env", -1, "HOME")
+	c.milestone(WantHome)
+	n := c.Cell()
+	c.Do("wait for the runtime", unix.SYS_READ, stage.Imm(c.in.FDs.Sync), c.home, stage.Imm(HomeSize)).To(n)
+	told := c.NewLabel()
+	c.If(n.Val(), -1, 0, told)
+	c.Require("the runtime is gone", stage.Imm(0), -1, 1, unix.EPIPE)
+	c.Place(told)
 }
 
 // check asks the kernel whether path may be executed by this process as it is

@@ -17,29 +17,39 @@ func (c *compiler) hooksBeforePivot() {
 		c.milestone(WantHooks)
 		c.await()
 	}
-	c.hooks("hooks.createContainer", h.CreateContainer)
+	if len(h.CreateContainer) > 0 {
+		// runc and crun run them in the root, though the old one is in sight.
+		c.Do("enter the root", unix.SYS_FCHDIR, c.root.Val())
+	}
+	c.hooks("hooks.createContainer", h.CreateContainer, nil)
 }
 
 // startContainerHooks run in the container after start, before the entry
 // point.
 func (c *compiler) startContainerHooks() {
-	c.hooks("hooks.startContainer", c.spec.Hooks.StartContainer)
+	// One that names no environment has the process's, as with runc.
+	c.hooks("hooks.startContainer", c.spec.Hooks.StartContainer, &c.env)
 }
 
-func (c *compiler) hooks(pointer string, hooks []spec.Hook) {
+// hooks runs hooks, those without an environment of their own in env.
+func (c *compiler) hooks(pointer string, hooks []spec.Hook, env *stage.Arg) {
 	for i := range hooks {
 		c.About(pointer, i, hooks[i].Path)
-		c.hook(&hooks[i])
+		e := c.Vec(hooks[i].Env)
+		if hooks[i].Env == nil && env != nil {
+			e = *env
+		}
+		c.hook(&hooks[i], e)
 	}
 }
 
 // hook runs a program with the state on its stdin and waits for it, at most
 // for its timeout.
-func (c *compiler) hook(h *spec.Hook) {
+func (c *compiler) hook(h *spec.Hook, env stage.Arg) {
 	pid, status, ready := c.Cell(), c.reportWord(ReportValue), c.Cell()
 	isParent, isChild, late, ended := c.NewLabel(), c.NewLabel(), c.NewLabel(), c.NewLabel()
 	pollfd := c.U32(0, unix.POLLIN)
-	args, env := h.Args, h.Env
+	args := h.Args
 	if len(args) == 0 {
 		args = []string{h.Path}
 	}
@@ -53,7 +63,7 @@ func (c *compiler) hook(h *spec.Hook) {
 	c.Do("give the state", unix.SYS_DUP3, stage.Imm(c.in.FDs.HookState), zero, zero)
 	c.Do("take the output", unix.SYS_DUP3, stage.Imm(c.in.FDs.HookStdout), stage.Imm(1), zero)
 	c.Do("take the output", unix.SYS_DUP3, stage.Imm(c.in.FDs.HookStderr), stage.Imm(2), zero)
-	c.Do("run", unix.SYS_EXECVE, c.Str(h.Path), c.Vec(args), c.Vec(env))
+	c.Do("run", unix.SYS_EXECVE, c.Str(h.Path), c.Vec(args), env)
 
 	c.Place(isParent)
 	timeout := zero

@@ -25,6 +25,7 @@ type Input struct {
 	Cloned       uint64 // CLONE_NEW* that the stage is born with
 	Wait         bool   // create: wait for start
 	Exec         bool   // a process in a container that exists
+	AskHome      bool   // the runtime adds HOME to the environment once the container's root is there
 	Ask          bool   // be judged before going on; without it the final execve is the verdict
 	Trace        bool
 	NoPivot      bool
@@ -70,7 +71,7 @@ type FDs struct {
 	Network    int   // the new network namespace, made by the runtime with its loopback up
 	Prepared   []int // detached mounts made by the runtime, by index of mounts; nil for none
 	PidNS      int   // exec: pidfd of the container's first process
-	Last       int   // the highest of all
+	Kept       int   // the highest that outlives the making of the container
 }
 
 // NoFDs are no descriptors but the first n, which the entry point inherits.
@@ -107,6 +108,7 @@ type compiler struct {
 	program    stage.Cell // address of the entry point's path
 	argv       stage.Arg
 	env        stage.Arg
+	home       stage.Arg   // HOME=..., to be filled in
 	names      []string    // candidates
 	paths      []stage.Arg // the same
 	hows       []openHow

@@ -16,6 +16,7 @@ func (c *compiler) startProcess() {
 		c.startMachine()
 		return
 	}
+	c.askHome()
 	c.rlimits(c.in.Process)
 	c.identity()
 	c.execute()

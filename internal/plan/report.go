@@ -22,6 +22,9 @@ const (
 // HeadSize is how much of a file a report carries at most.
 const HeadSize = 4096
 
+// HomeSize is the most that HOME=FOLDER and its NUL may take.
+const HomeSize = 4096
+
 // Unreadable in place of a head's length says that the file may be executed
 // but not read.
 const Unreadable = -1
@@ -44,6 +47,7 @@ const (
 	WantCopyUp                        // value: the directory to copy, head length: the tmpfs to copy it to, as descriptors of the stage
 	WantTarget                        // value: a descriptor of the stage; head length: which of Plan.Targets to make below it
 	WantDevices                       // waits for network devices in its network namespace
+	WantHome                          // waits for the text HOME=FOLDER
 	WantListener                      // value: the seccomp listener, a descriptor of the stage
 )
 

@@ -109,8 +109,8 @@ func (c *compiler) enterRoot() {
 		c.Do("drop the host's tree", unix.SYS_UMOUNT2, dot, stage.Imm(unix.MNT_DETACH))
 	}
 	c.Do("enter", unix.SYS_CHDIR, c.Str("/"))
-	// All descriptors of the tree's making; those of the runtime lie below.
-	c.Do("close the tree's descriptors", unix.SYS_CLOSE_RANGE, stage.Imm(c.in.FDs.Last+1), stage.Imm(-1), none)
+	// All descriptors of the container's making; those that are kept lie below.
+	c.Do("close the descriptors of the making", unix.SYS_CLOSE_RANGE, stage.Imm(c.in.FDs.Kept+1), stage.Imm(-1), none)
 }
 
 // changeRoot is how an exec enters a container without a mount namespace.
