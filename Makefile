@@ -20,10 +20,10 @@ COMMIT := $(shell git describe --always --abbrev=40 --dirty --exclude='*' 2>/dev
 
 # Tests on real containers, each a binary that runs in its own folder: here, with a private cgroup2 here, in the guest.
 # Machines want a host with KVM: test-vm has one.
-BEHAVIOUR = $(filter-out test/vm,$(patsubst %/,%,$(dir $(wildcard test/*_test.go test/*/*_test.go))))
+BEHAVIOUR = $(filter-out test/vm test/build,$(patsubst %/,%,$(dir $(wildcard test/*_test.go test/*/*_test.go))))
 behaviour = $(filter-out test/engines,$(sort $(BEHAVIOUR)))
 
-.PHONY: all demo test unit cross behaviour guest engines engines-smoke test-vm demo-vm bench fuzz lint install clean
+.PHONY: all demo test unit cross behaviour guest engines engines-smoke test-vm demo-vm bench fuzz lint install deb clean
 
 all: build/overlay.json
 	@$(BUILD) -o ostia ./cmd/ostia
@@ -51,6 +51,8 @@ unit:
 	@echo "unit: every package without a container"
 	@$(GO) test $$($(GO) list ./... | grep -v '^ostia/test')
 	@$(GO) test -run 'TestArchitecture' ./test
+	@echo "unit: two builds are one, and the Debian package"
+	@$(GO) test -count=1 ./test/build
 
 build/%.test: FORCE
 	@mkdir -p $(@D)
@@ -136,7 +138,16 @@ lint: $(LINT)
 	@$(LINT) run ./...
 
 install: all
-	install -D -m 755 -t $(DESTDIR)$(PREFIX)/bin ostia ostia-vmm
+	@install -D -m 755 -t $(DESTDIR)$(PREFIX)/bin ostia ostia-vmm
+	@install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man1 docs/man/*.1
+	@install -D -m 644 completions/ostia.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/ostia
+	@install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/zsh/vendor-completions completions/_ostia
+	@install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d completions/ostia.fish
+
+# Needs only dpkg-deb.
+DEB ?= build/ostia.deb
+deb: all
+	@packaging/deb $(DEB)
 
 clean:
 	rm -rf ostia ostia-vmm build
