@@ -73,6 +73,8 @@ guest: $(behaviour:%=build/%.test)
 	@$(GO) build -o build/guest ./test/guest
 	@echo "guest: $(behaviour) in a cgroup v2 guest (emulated, about ten times slower)"
 	@build/guest -t 30m -- sh -c 'for dir; do (cd $$dir && $(CURDIR)/build/$$dir.test -test.timeout 25m) || exit 1; done' sh $(behaviour) </dev/null
+	@echo "guest: labels, with SELinux in place of AppArmor"
+	@build/guest -t 10m -append lsm=selinux -- sh -c 'cd test && ../build/test.test -test.run TestBehaviour -scripts selinux' </dev/null
 
 # Debian's podman, Docker and containerd with ostia as their runtime, here and in the guest; and a taste of it for `make test`.
 engines = $(CURDIR)/build/test/engines.test -test.timeout 40m

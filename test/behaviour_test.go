@@ -125,6 +125,7 @@ func setup(e *testscript.Env, runtime string) error {
 		return err
 	}
 	e.Setenv("COMPLETIONS", completions)
+	e.Setenv("CACHE", os.Getenv("OSTIA_CACHE"))
 	e.Setenv("HOME", e.WorkDir)
 	e.Defer(func() {
 		// Deferred functions run last first: background commands are gone by now.

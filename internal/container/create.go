@@ -78,6 +78,9 @@ func (c *creation) begin() error {
 	if err := c.readBundle(); err != nil {
 		return err
 	}
+	if err := checkLabels(c.spec.Process, c.spec.Linux.MountLabel); err != nil {
+		return err
+	}
 	c.trace.phase("config")
 	c.net = networkNamespace(c.spec)
 	filter, err := compileSeccomp(c.spec)
@@ -203,7 +206,7 @@ func (c *creation) launch(filter plan.Seccomp) error {
 	defer f.close()
 	in := &plan.Input{
 		Spec: c.spec, Process: c.spec.Process, ID: c.o.ID, Rootfs: c.rootfs, Seccomp: filter,
-		Host: plan.Host{ExecveCheck: linux.HasExecveCheck()},
+		Host: plan.Host{ExecveCheck: linux.HasExecveCheck(), Confined: confined(c.spec.Process)},
 		FDs:  plan.NoFDs(len(f.list)),
 		Wait: c.wait, NoPivot: c.o.NoPivot, NoNewKeyring: c.o.NoNewKeyring, Trace: c.trace != nil,
 	}

@@ -58,6 +58,9 @@ func (r *Runtime) Exec(id string, o ExecOptions) (status int, err error) {
 	if e.process, err = e.makeProcess(); err != nil {
 		return 0, err
 	}
+	if err := checkLabels(e.process, ""); err != nil {
+		return 0, err
+	}
 	e.setEnvironment()
 	e.trace.phase("config")
 	if !o.Detach {
@@ -129,6 +132,14 @@ func (e *execution) makeProcess() (*spec.Process, error) {
 		}
 		if err := p.Validate(); err != nil {
 			return nil, failed("--process", o.Process, err)
+		}
+		// A process that says nothing of them is confined as the container is,
+		// as with runc and crun.
+		if p.ApparmorProfile == "" {
+			p.ApparmorProfile = e.spec.Process.ApparmorProfile
+		}
+		if p.SelinuxLabel == "" {
+			p.SelinuxLabel = e.spec.Process.SelinuxLabel
 		}
 		return p, nil
 	}
@@ -204,7 +215,7 @@ func (e *execution) launch(d *state.Dir) error {
 	}
 	in := &plan.Input{
 		Spec: e.spec, Process: e.process, ID: e.state.ID, Rootfs: e.state.Rootfs, Seccomp: filter,
-		Host: plan.Host{ExecveCheck: linux.HasExecveCheck()},
+		Host: plan.Host{ExecveCheck: linux.HasExecveCheck(), Confined: confined(e.process)},
 		FDs:  plan.NoFDs(len(f.list)),
 		Exec: true, Trace: e.trace != nil, NoNewKeyring: e.state.NoNewKeyring,
 		Ask: filter.Program != nil && !filter.Reports,

@@ -21,6 +21,9 @@ func CompileExec(in *Input) (*Plan, error) {
 		c.affinity("process.execCPUAffinity.final", a.Final)
 	}
 	c.attributes()
+	// By the host's procfs: the container's may be anything (CVE-2019-16884).
+	c.keyLabel()
+	c.labels()
 	c.enter()
 	c.session()
 	if !c.hasMountNS() {
@@ -61,7 +64,6 @@ func (c *compiler) enter() {
 	if flags&unix.CLONE_NEWUSER != 0 {
 		c.becomeRoot()
 	}
-	c.labels()
 	if flags&unix.CLONE_NEWPID != 0 {
 		// setns(2) moves children only.
 		c.fork()

@@ -175,6 +175,9 @@ func (c *compiler) filesystem(typ, source string, o *options) stage.Cell {
 	c.Do("close", unix.SYS_CLOSE, c.fsfd.Val())
 	// Its messages are no longer about what follows.
 	c.Set(c.fsfd, stage.Imm(-1))
+	if typ == "mqueue" && c.spec.Linux.MountLabel != "" {
+		c.labelFile(mnt)
+	}
 	return mnt
 }
 
@@ -213,7 +216,12 @@ func (c *compiler) legacyMount(typ, source string, o *options) stage.Cell {
 			flags |= f.ms
 		}
 	}
-	c.Do("mount "+typ, unix.SYS_MOUNT, c.Str(source), at, c.Str(typ), stage.Imm(int(flags)), c.Str(strings.Join(o.super, ",")))
+	super := o.super
+	if label := c.spec.Linux.MountLabel; label != "" {
+		// In quotes, because of the commas of its categories.
+		super = append(super[:len(super):len(super)], c.mountContext()+"=\""+label+"\"")
+	}
+	c.Do("mount "+typ, unix.SYS_MOUNT, c.Str(source), at, c.Str(typ), stage.Imm(int(flags)), c.Str(strings.Join(super, ",")))
 	c.Do("clone", unix.SYS_OPEN_TREE, stage.Imm(unix.AT_FDCWD), at, stage.Imm(unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)).To(mnt)
 	c.Do("take off", unix.SYS_UMOUNT2, at, stage.Imm(unix.MNT_DETACH))
 	return mnt

@@ -36,6 +36,7 @@ type Input struct {
 type Host struct {
 	UserNS      bool // the container's processes live in a user namespace other than the first
 	ExecveCheck bool // AT_EXECVE_CHECK works (Linux 6.14)
+	Confined    bool // AppArmor confines the runtime
 	Cgroups     []Hierarchy
 }
 
@@ -126,6 +127,7 @@ func Compile(in *Input) (*Plan, error) {
 	if err := c.namespaces(); err != nil {
 		return nil, err
 	}
+	c.keyLabel()
 	c.session()
 	c.netDevices()
 	if err := c.rootfs(); err != nil {

@@ -24,7 +24,8 @@ type machine struct {
 	cpus    int
 	limit   time.Duration
 	verbose bool
-	systemd bool // systemd is PID 1 and the command a service
+	append  string // kernel parameters
+	systemd bool   // systemd is PID 1 and the command a service
 }
 
 // run boots a guest, executes argv in it in this working directory with this
@@ -169,6 +170,6 @@ func (m machine) arguments(b boot, dir string) []string {
 		"-chardev", "file,id=status,path=" + path("status"), "-device", "virtserialport,chardev=status,name=status",
 		"-kernel", b.kernel, "-initrd", b.initrd,
 		"-append", "console=ttyS0 quiet loglevel=4 reboot=t panic=-1 mitigations=off no_timer_check" +
-			" guest_dir=" + dir + " guest_modules=" + b.modules + init,
+			" guest_dir=" + dir + " guest_modules=" + b.modules + init + " " + m.append,
 	}
 }
