@@ -11,8 +11,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 func main() {
@@ -44,6 +47,7 @@ func bench(ostia string, runs int, only, out string, inside bool) error {
 		return err
 	}
 	defer b.remove()
+	where := conditions()
 	var results []result
 	for _, m := range measurements {
 		if !strings.Contains(m.name, only) {
@@ -57,10 +61,11 @@ func bench(ostia string, runs int, only, out string, inside bool) error {
 		results = append(results, r...)
 	}
 	printTable(os.Stdout, results)
-	if err := writeJSON(filepath.Join(out, "latest.json"), runtimes, results); err != nil {
+	fmt.Println("\non " + where)
+	if err := writeJSON(filepath.Join(out, "latest.json"), where, runtimes, results); err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(out, "latest.svg"), drawing(results), 0o644)
+	return os.WriteFile(filepath.Join(out, "latest.svg"), drawing(where, results), 0o644)
 }
 
 // enter runs this program again in a mount namespace of its own with cgroup v2
@@ -77,6 +82,20 @@ func enter() error {
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}
 	return cmd.Run()
+}
+
+// conditions says what was measured on: figures of a busy machine are not
+// those of an idle one.
+func conditions() string {
+	var uts unix.Utsname
+	_ = unix.Uname(&uts)
+	load, _ := os.ReadFile("/proc/loadavg")
+	minute, _, _ := strings.Cut(string(load), " ")
+	s := fmt.Sprintf("Linux %s, %d CPUs, load %s before the first run", unix.ByteSliceToString(uts.Release[:]), runtime.NumCPU(), minute)
+	if attr, err := unix.SchedGetAttr(0, 0); err == nil && (attr.Policy == unix.SCHED_FIFO || attr.Policy == unix.SCHED_RR) {
+		s += ", at real-time priority"
+	}
+	return s
 }
 
 // program is a runtime under measurement.

@@ -22,11 +22,11 @@ func printTable(w io.Writer, results []result) {
 	t.Flush()
 }
 
-func writeJSON(path string, runtimes []program, results []result) error {
+func writeJSON(path, where string, runtimes []program, results []result) error {
 	for i := range runtimes {
 		runtimes[i].Path = "" // where a binary lay says nothing to a reader
 	}
-	b, err := json.MarshalIndent(map[string]any{"runtimes": runtimes, "results": results}, "", "  ")
+	b, err := json.MarshalIndent(map[string]any{"conditions": where, "runtimes": runtimes, "results": results}, "", "  ")
 	if err != nil {
 		return err
 	}
@@ -35,7 +35,7 @@ func writeJSON(path string, runtimes []program, results []result) error {
 
 // drawing is the table as bars, an SVG: each measurement in the scale of its
 // slowest.
-func drawing(results []result) []byte {
+func drawing(where string, results []result) []byte {
 	const width, label, bar, line, gap = 720, 150, 400, 22, 34
 	var rows strings.Builder
 	y := 20
@@ -70,6 +70,8 @@ func drawing(results []result) []byte {
 		}
 		y += gap - 10
 	}
+	fmt.Fprintf(&rows, `<text x="0" y="%d" fill="#444">%s; p10</text>`+"\n", y, escape(where))
+	y += line
 	return fmt.Appendf(nil, `<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" viewBox="-10 0 %d %d" font-family="sans-serif" font-size="13">
 <rect x="-10" width="%d" height="%d" fill="white"/>
 %s</svg>
