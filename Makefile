@@ -76,6 +76,13 @@ guest: $(behaviour:%=build/%.test)
 	@echo "guest: labels, with SELinux in place of AppArmor"
 	@build/guest -t 10m -append lsm=selinux -- sh -c 'cd test && ../build/test.test -test.run TestBehaviour -scripts selinux' </dev/null
 
+# The systemd cgroup driver, as root and as a user with a manager of its own.
+.PHONY: guest-systemd
+guest-systemd: all build/test.test
+	@$(GO) build -o build/guest ./test/guest
+	@echo "guest-systemd: test in a guest that systemd has booted"
+	@build/guest -systemd -t 15m -- sh -c 'cd test && exec $(CURDIR)/build/test.test -test.timeout 12m -test.run TestSystemd' </dev/null
+
 # Debian's podman, Docker and containerd with ostia as their runtime, here and in the guest; and a taste of it for `make test`.
 engines = $(CURDIR)/build/test/engines.test -test.timeout 40m
 engines: all build/test/engines.test build/crictl

@@ -1,6 +1,7 @@
 // Package test states how ostia behaves on real containers. Every file in
 // scripts is a statement: it makes bundles, runs the runtime that RUNTIME
-// names and says what must be seen. It needs root.
+// names and says what must be seen. It needs root. Those in systemd are about
+// hosts that systemd has booted.
 //
 // The same binary runs on this machine, on this machine with a private
 // cgroup2 (test/private-cgroup2) and in the guest (test/guest); the Makefile
@@ -30,12 +31,23 @@ func TestMain(m *testing.M) {
 
 var scripts = flag.String("scripts", "", "run only the scripts whose names hold this")
 
-func TestBehaviour(t *testing.T) {
+func TestBehaviour(t *testing.T) { run(t, "scripts") }
+
+// TestSystemd is TestBehaviour for what needs systemd as the host's init.
+func TestSystemd(t *testing.T) {
+	if !fileExists("/run/systemd/system") { // sd_booted(3)
+		t.Skip("needs a host that systemd has booted: make guest-systemd")
+	}
+	run(t, "systemd")
+}
+
+// run runs the scripts of a folder.
+func run(t *testing.T, folder string) {
 	if os.Getuid() != 0 {
 		t.Skip("needs root")
 	}
 	runtime := runtimePath(t)
-	all, err := filepath.Glob("scripts/*.txtar")
+	all, err := filepath.Glob(folder + "/*.txtar")
 	if err != nil || len(all) == 0 {
 		t.Fatal("no scripts: run me in the folder test")
 	}
@@ -78,6 +90,7 @@ func TestBehaviour(t *testing.T) {
 			"rootless": rootless,
 			"status":   status,
 			"until":    until,
+			"user":     user,
 		},
 	})
 }

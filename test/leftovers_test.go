@@ -34,6 +34,9 @@ func leftovers(workDir, root, id string) []string {
 		for _, c := range cgroups(id) {
 			found = append(found, "cgroup "+c)
 		}
+		for _, u := range units(id) {
+			found = append(found, "unit "+u)
+		}
 		if len(found) == 0 {
 			break
 		}

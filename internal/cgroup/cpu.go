@@ -51,7 +51,7 @@ func (t *tree) setShares(c *spec.CPU, idle bool) error {
 	if c.Shares == nil || *c.Shares == 0 {
 		return nil
 	}
-	file, value := "cpu.weight", weight(*c.Shares)
+	file, value := "cpu.weight", Weight(*c.Shares)
 	if !t.group.V2 {
 		file, value = "cpu.shares", *c.Shares
 		if value < minShares || value > maxShares {
@@ -68,10 +68,10 @@ func (t *tree) setShares(c *spec.CPU, idle bool) error {
 
 const minShares, maxShares = 2, 262144
 
-// weight is the version 2 weight, 1 to 10000, of version 1 shares. The curve
+// Weight is the version 2 weight, 1 to 10000, of version 1 shares. The curve
 // maps the least, the default and the greatest onto each other: 2 to 1, 1024 to
 // 100, 262144 to 10000 (runc and crun since 2025).
-func weight(shares uint64) uint64 {
+func Weight(shares uint64) uint64 {
 	if shares <= minShares {
 		return 1
 	}

@@ -42,6 +42,35 @@ func (g *Group) Create(r *spec.Resources) (err error) {
 	return t.filterDevices(r.Devices)
 }
 
+// Adopt is Create for a cgroup that somebody else has made for the container,
+// with its first process in it.
+func (g *Group) Adopt(r *spec.Resources) error {
+	if r == nil {
+		r = &spec.Resources{}
+	}
+	t := tree{group: g}
+	defer t.close()
+	if err := t.open(); err != nil {
+		return err
+	}
+	if err := t.apply(r); err != nil {
+		return err
+	}
+	return t.filterDevices(r.Devices)
+}
+
+// open opens directories that exist.
+func (t *tree) open() error {
+	for i := range t.group.Dirs {
+		f, err := t.group.Dirs[i].open()
+		if err != nil {
+			return err
+		}
+		t.leaves = append(t.leaves, leaf{folder: f, top: folder{fd: -1}, used: true})
+	}
+	return nil
+}
+
 // tree is a Group with its directories open.
 type tree struct {
 	group   *Group

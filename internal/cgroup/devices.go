@@ -105,7 +105,7 @@ func (t *tree) filterV2(filter deviceFilter) error {
 	if l.used {
 		var err error
 		if old, err = attachedPrograms(l.fd); err != nil {
-			return errors.New("query the eBPF programs of " + l.path + ": " + err.Error())
+			return &valueError{"query the eBPF programs of " + l.path + ": " + err.Error(), err}
 		}
 		defer func() {
 			for _, fd := range old {

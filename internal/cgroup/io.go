@@ -96,12 +96,12 @@ func (t *tree) setWeight(name, device string, weight uint16, cfq, bfq string) er
 	if e == 0 || err != nil {
 		return err
 	}
-	return t.set(pointer, "io", "io.weight", device+strconv.Itoa(ioWeight(weight)))
+	return t.set(pointer, "io", "io.weight", device+strconv.FormatUint(IOWeight(weight), 10))
 }
 
-// ioWeight maps 10-1000 to the 1-10000 of io.weight, linearly, as runc and
+// IOWeight maps 10-1000 to the 1-10000 of io.weight, linearly, as runc and
 // crun do.
-func ioWeight(weight uint16) int { return 1 + (int(weight)-10)*9999/990 }
+func IOWeight(weight uint16) uint64 { return 1 + (max(uint64(weight), 10)-10)*9999/990 }
 
 func (t *tree) setLeafWeight(name, device string, weight uint16, file string) error {
 	if t.group.V2 {

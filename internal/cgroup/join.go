@@ -1,6 +1,10 @@
 package cgroup
 
-import "golang.org/x/sys/unix"
+import (
+	"strconv"
+
+	"golang.org/x/sys/unix"
+)
 
 // Open opens what a new process enters the cgroup by. dir is the directory of
 // the version 2 hierarchy, for CLONE_INTO_CGROUP, or -1. tasks are the files of
@@ -39,4 +43,20 @@ func (g *Group) Open() (dir int, tasks []int, err error) {
 		tasks = append(tasks, fd)
 	}
 	return dir, tasks, nil
+}
+
+// Take makes the cgroup, below one that exists, and moves a process into it.
+func (g *Group) Take(pid int) error {
+	t := tree{group: g}
+	defer t.close()
+	for i := range g.Dirs {
+		if err := t.make(&g.Dirs[i]); err != nil {
+			return err
+		}
+		f := t.leaves[i].folder
+		if err := f.write("cgroup.procs", strconv.Itoa(pid)); err != nil {
+			return &Error{"move process " + strconv.Itoa(pid) + " to", f.path, err}
+		}
+	}
+	return nil
 }

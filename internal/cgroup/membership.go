@@ -1,6 +1,11 @@
 package cgroup
 
-import "strings"
+import (
+	"strconv"
+	"strings"
+
+	"ostia/internal/file"
+)
 
 // membership is a process's cgroup in one hierarchy, a line of
 // /proc/PID/cgroup (cgroups(7)).
@@ -23,6 +28,17 @@ func parseMembership(text string) []membership {
 		ms = append(ms, membership{controllers, path})
 	}
 	return ms
+}
+
+// Of is the path of a process's cgroup from the root of the version 2
+// hierarchy.
+func Of(pid int) (string, error) {
+	path := "/proc/" + strconv.Itoa(pid) + "/cgroup"
+	text, err := file.Read(path)
+	if err != nil {
+		return "", &Error{"read", path, err}
+	}
+	return unifiedMembership(text), nil
 }
 
 // unifiedMembership is the process's cgroup in the version 2 hierarchy, "/"

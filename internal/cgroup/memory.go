@@ -1,7 +1,6 @@
 package cgroup
 
 import (
-	"errors"
 	"strconv"
 	"strings"
 
@@ -28,12 +27,12 @@ func (t *tree) setMemory(r *spec.Resources) error {
 }
 
 func (t *tree) setMemoryV2(m *spec.Memory) error {
-	limit, swap, reservation := given(m.Limit), given(m.Swap), given(m.Reservation)
-	value, err := swapV2(limit, swap)
+	limit, reservation := given(m.Limit), given(m.Reservation)
+	most, limited, err := SwapLimit(m)
 	if err != nil {
-		return &spec.Error{Pointer: "linux.resources.memory.swap", Err: err}
+		return err
 	}
-	if value != "" {
+	if value := numberOrMax(most); limited {
 		e, err := t.setOr("linux.resources.memory.swap", "memory", "memory.swap.max", value, unix.ENOENT)
 		if err != nil {
 			return err
@@ -66,25 +65,27 @@ func (t *tree) setMemoryV2(m *spec.Memory) error {
 	return nil
 }
 
-// swapV2 is the swap limit of version 2, which counts swap alone, from that of
-// the configuration, which counts memory and swap; empty is not given.
-func swapV2(limit, swap int64) (string, error) {
+// SwapLimit is the swap limit of version 2, which counts swap alone, from that
+// of the configuration, which counts memory and swap; -1 is no limit, limited
+// says that there is anything to set.
+func SwapLimit(m *spec.Memory) (most int64, limited bool, err error) {
+	limit, swap := given(m.Limit), given(m.Swap)
 	switch {
 	case limit == -1 && swap == 0:
 		// On version 1 a memory limit that is lifted lifts that of both.
-		return "max", nil
+		return -1, true, nil
 	case swap == 0:
-		return "", nil
+		return 0, false, nil
 	case swap == -1:
-		return "max", nil
+		return -1, true, nil
 	case limit == -1:
-		return numberOrMax(swap), nil
+		return swap, true, nil
 	case limit == 0:
-		return "", errors.New("is memory and swap together: memory.limit must be given too")
+		return 0, false, refuse("memory.swap", "is memory and swap together: memory.limit must be given too")
 	case swap < limit:
-		return "", errors.New(strconv.FormatInt(swap, 10) + " is memory and swap together and below memory.limit " + strconv.FormatInt(limit, 10))
+		return 0, false, refuse("memory.swap", strconv.FormatInt(swap, 10)+" is memory and swap together and below memory.limit "+strconv.FormatInt(limit, 10))
 	}
-	return numberOrMax(swap - limit), nil
+	return swap - limit, true, nil
 }
 
 func (t *tree) setMemoryV1(m *spec.Memory) error {

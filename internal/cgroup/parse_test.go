@@ -4,6 +4,8 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+
+	"ostia/internal/spec"
 )
 
 const mountinfoSample = `31 23 0:28 / /sys/fs/cgroup rw,relatime - tmpfs tmpfs rw,mode=755
@@ -90,25 +92,26 @@ func TestBelow(t *testing.T) {
 // The values of runc's curve and of runc's and crun's swap rule.
 func TestConversions(t *testing.T) {
 	for shares, want := range map[uint64]uint64{1: 1, 2: 1, 3: 2, 512: 59, 1024: 100, 2048: 174, 102400: 4429, 262144: 10000, 1 << 40: 10000} {
-		if got := weight(shares); got != want {
+		if got := Weight(shares); got != want {
 			t.Errorf("%d shares are weight %d, want %d", shares, got, want)
 		}
 	}
-	for weight, want := range map[uint16]int{10: 1, 100: 910, 500: 4950, 1000: 10000} {
-		if got := ioWeight(weight); got != want {
+	for weight, want := range map[uint16]uint64{10: 1, 100: 910, 500: 4950, 1000: 10000} {
+		if got := IOWeight(weight); got != want {
 			t.Errorf("weight %d is %d, want %d", weight, got, want)
 		}
 	}
 	for _, c := range []struct {
 		limit, swap int64
-		want        string
+		want        int64
+		limited     bool
 		fails       bool
 	}{
-		{100, 300, "200", false}, {100, 100, "0", false}, {100, -1, "max", false}, {100, 0, "", false},
-		{-1, 0, "max", false}, {-1, 50, "50", false}, {0, 50, "", true}, {100, 50, "", true}, {0, 0, "", false},
+		{100, 300, 200, true, false}, {100, 100, 0, true, false}, {100, -1, -1, true, false}, {100, 0, 0, false, false},
+		{-1, 0, -1, true, false}, {-1, 50, 50, true, false}, {0, 50, 0, false, true}, {100, 50, 0, false, true}, {0, 0, 0, false, false},
 	} {
-		if got, err := swapV2(c.limit, c.swap); got != c.want || (err != nil) != c.fails {
-			t.Errorf("memory %d and swap %d are %q, %v", c.limit, c.swap, got, err)
+		if got, limited, err := SwapLimit(&spec.Memory{Limit: &c.limit, Swap: &c.swap}); got != c.want || limited != c.limited || (err != nil) != c.fails {
+			t.Errorf("memory %d and swap %d are %d, %v, %v", c.limit, c.swap, got, limited, err)
 		}
 	}
 }

@@ -16,12 +16,8 @@ func (g *Group) Update(r *spec.Resources, commit func() error) error {
 	var written []change
 	t := tree{group: g, journal: &written}
 	defer t.close()
-	for i := range g.Dirs {
-		f, err := g.Dirs[i].open()
-		if err != nil {
-			return err
-		}
-		t.leaves = append(t.leaves, leaf{folder: f, top: folder{fd: -1}, used: true})
+	if err := t.open(); err != nil {
+		return err
 	}
 	err := t.apply(r)
 	if err == nil {

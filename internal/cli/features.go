@@ -49,8 +49,8 @@ func linuxFeatures(e *json.Encoder) {
 	e.Key("cgroup").Object(func() {
 		e.Key("v1").Bool(true)
 		e.Key("v2").Bool(true)
-		e.Key("systemd").Bool(false)
-		e.Key("systemdUser").Bool(false)
+		e.Key("systemd").Bool(true)
+		e.Key("systemdUser").Bool(true)
 		e.Key("rdma").Bool(true)
 	})
 	e.Key("seccomp").Object(func() {

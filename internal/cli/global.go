@@ -17,8 +17,8 @@ var globalFlags = [...]flag{
 	{name: "log-format", kind: text, value: "FORMAT", help: "text (default) or json"},
 	{name: "log-level", kind: text, value: "LEVEL", help: "debug, info, warning or error; ostia logs errors only, so all are the same"},
 	{name: "debug", kind: boolean, help: "the same as --log-level debug"},
-	{name: "cgroup-manager", kind: text, value: "MANAGER", help: "cgroupfs (default) or disabled; systemd is not built yet"},
-	{name: "systemd-cgroup", kind: boolean, help: "not built yet"},
+	{name: "cgroup-manager", kind: text, value: "MANAGER", help: "cgroupfs (default), systemd or disabled"},
+	{name: "systemd-cgroup", kind: boolean, help: "the same as --cgroup-manager systemd: a scope made by systemd, linux.cgroupsPath is SLICE:PREFIX:NAME"},
 	{name: "rootless", kind: text, value: "BOOL", help: "go on without the cgroups that may not be made: true, false or auto (default)"},
 	{name: "handler", kind: text, value: "HANDLER", help: "namespaces, or vm: a virtual machine of its own (default: what the annotation org.ostia.handler or run.oci.handler says; vm when called as krun or ostia-vm)"},
 	{name: "criu", kind: text, value: "FILE", help: "does nothing, as in runc"},
@@ -31,15 +31,13 @@ func newRuntime(in *invocation) (*container.Runtime, error) {
 	r := &container.Runtime{CgroupManager: "cgroupfs"}
 	switch m := in.text("cgroup-manager"); m {
 	case "", "cgroupfs":
-	case "disabled":
+	case "disabled", "systemd":
 		r.CgroupManager = m
-	case "systemd":
-		return nil, usageError("--cgroup-manager systemd: the systemd cgroup driver is not built yet: use cgroupfs")
 	default:
-		return nil, usageError("--cgroup-manager " + m + ": unknown: use cgroupfs or disabled")
+		return nil, usageError("--cgroup-manager " + m + ": unknown: use cgroupfs, systemd or disabled")
 	}
 	if in.is("systemd-cgroup") {
-		return nil, usageError("--systemd-cgroup: the systemd cgroup driver is not built yet: use cgroupfs")
+		r.CgroupManager = "systemd"
 	}
 	switch v := in.text("rootless"); {
 	case v == "" || strings.EqualFold(v, "auto"):

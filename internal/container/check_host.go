@@ -33,7 +33,9 @@ func (c *check) host() {
 	c.checkLabels()
 	c.checkRlimits()
 	c.checkMappings()
-	if _, err := c.r.resolveCgroup(c.spec.Linux.CgroupsPath, c.o.ID); err != nil {
+	if c.r.CgroupManager == "systemd" {
+		c.checkScope()
+	} else if _, err := c.r.resolveCgroup(c.spec.Linux.CgroupsPath, c.o.ID); err != nil {
 		c.refuse("linux.cgroupsPath", err)
 	}
 	if c.spec.Root != nil && c.spec.Root.Path != "" {

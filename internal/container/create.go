@@ -32,6 +32,7 @@ type creation struct {
 	dir      *state.Dir
 	state    *state.State
 	group    *cgroup.Group
+	scope    *scope // nil when not systemd makes the cgroup
 	stage    *launch.Stage
 	plan     *plan.Plan
 	hooks    *hookFiles
@@ -74,6 +75,12 @@ func (c *creation) begin() error {
 	var err error
 	if c.trace, err = newTrace(c.o.Trace); err != nil {
 		return err
+	}
+	if c.r.CgroupManager == "systemd" {
+		c.scope = &scope{}
+		if err := c.scope.connect(c.r.mayGoWithout()); err != nil {
+			return err
+		}
 	}
 	if err := c.readBundle(); err != nil {
 		return err
@@ -134,7 +141,13 @@ func (c *creation) explainMissing(err error) error {
 
 // make makes the container in its locked folder.
 func (c *creation) make(filter plan.Seccomp) error {
-	group, err := c.r.resolveCgroup(c.spec.Linux.CgroupsPath, c.o.ID)
+	var group *cgroup.Group
+	var err error
+	if c.scope != nil {
+		group, err = c.scope.resolve(c.spec, c.o.ID, c.r.mayGoWithout())
+	} else {
+		group, err = c.r.resolveCgroup(c.spec.Linux.CgroupsPath, c.o.ID)
+	}
 	if err != nil {
 		return err
 	}
@@ -152,6 +165,9 @@ func (c *creation) make(filter plan.Seccomp) error {
 		c.state.OwnPidNS = c.state.OwnPidNS || n.Flag == unix.CLONE_NEWPID && n.Path == ""
 	}
 	c.state.Cgroup = group
+	if c.scope != nil {
+		c.state.Unit = c.scope.unit
+	}
 	if c.state.RootfsMount, err = rootfsMount(c.spec, c.rootfs); err != nil {
 		return err
 	}
@@ -165,7 +181,7 @@ func (c *creation) make(filter plan.Seccomp) error {
 	if err := c.notify(); err != nil {
 		return err
 	}
-	if group != nil {
+	if group != nil && c.scope == nil {
 		if err := c.r.createCgroup(c); err != nil {
 			return err
 		}
@@ -361,6 +377,11 @@ func (c *creation) openCgroup(f *files, in *plan.Input, sys *syscall.SysProcAttr
 	if c.group == nil {
 		return nil
 	}
+	if c.scope != nil {
+		in.Placed = true
+		in.Host.Cgroups = hierarchies(processes(c.group, c.scope.unit))
+		return nil
+	}
 	in.Host.Cgroups = hierarchies(c.group)
 	return joinCgroup(c.group, f, in, sys)
 }
@@ -402,6 +423,9 @@ func (c *creation) milestone(r *launch.Report) (done bool, err error) {
 			err = c.keepPid()
 		}
 		return false, failed("adopt process", strconv.Itoa(int(r.Value)), err)
+	case plan.WantCgroup:
+		err = c.enter()
+		c.trace.phase("systemd")
 	case plan.WantMaps:
 		err = writeMappings(c.stage.Pid, &c.spec.Linux)
 	case plan.WantDevices:
@@ -457,9 +481,12 @@ func (c *creation) undo() {
 		c.stage.Close()
 		c.stage.Kill()
 	}
-	if c.group != nil {
+	if c.group != nil && (c.scope == nil || c.scope.started) {
 		c.oomKills, _ = c.group.OOMKills()
 		_ = c.group.Kill(unix.SIGKILL)
+		if c.scope != nil {
+			_ = c.scope.manager.Stop(c.scope.unit)
+		}
 		_ = c.group.Remove()
 	}
 	if c.resctrl != nil {
@@ -479,6 +506,9 @@ func (c *creation) undo() {
 }
 
 func (c *creation) close() {
+	if c.scope != nil && c.scope.manager != nil {
+		c.scope.manager.Close()
+	}
 	if c.net != nil {
 		if fd := <-c.net; fd >= 0 {
 			unix.Close(fd)

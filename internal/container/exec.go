@@ -30,6 +30,7 @@ type execution struct {
 	plan    *plan.Plan
 	tty     *terminal
 	trace   *trace
+	placed  bool // into the cgroup by systemd
 }
 
 // Exec runs another process in the container and returns its exit status (0
@@ -66,7 +67,13 @@ func (r *Runtime) Exec(id string, o ExecOptions) (status int, err error) {
 	if !o.Detach {
 		launch.Forward()
 	}
-	if err := e.launch(d); err != nil {
+	err = e.launch(d)
+	if errors.Is(err, unix.EACCES) && s.Unit != nil {
+		// Not allowed to enter the container's cgroup from here: systemd is.
+		e.placed = true
+		err = e.launch(d)
+	}
+	if err != nil {
 		return 0, e.explain(err)
 	}
 	defer e.stage.Close()
@@ -269,7 +276,7 @@ func (e *execution) open(f *files, in *plan.Input, sys *syscall.SysProcAttr) err
 	if err := openResctrl(e.spec, e.state.ID, f, in); err != nil {
 		return err
 	}
-	g := e.state.Cgroup
+	g := processes(e.state.Cgroup, e.state.Unit)
 	if g == nil {
 		return nil
 	}
@@ -277,6 +284,10 @@ func (e *execution) open(f *files, in *plan.Input, sys *syscall.SysProcAttr) err
 		if g, err = g.Sub(e.o.Cgroup); err != nil {
 			return failed("--cgroup", e.o.Cgroup, err)
 		}
+	}
+	if e.placed {
+		in.Placed = true
+		return nil
 	}
 	return joinCgroup(g, f, in, sys)
 }
@@ -325,6 +336,8 @@ func (e *execution) converse() error {
 			if err == nil {
 				continue
 			}
+		case r.Milestone == plan.WantCgroup:
+			err = attach(e.state.Unit, e.stage.Pid)
 		case r.Milestone == plan.WantListener:
 			err = passListener(e.stage.Take, int(r.Value), e.spec.Linux.Seccomp, func(metadata string) []byte {
 				return e.state.ProcessState(Running, e.stage.Pid, metadata)

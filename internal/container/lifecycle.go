@@ -152,6 +152,9 @@ func (r *Runtime) destroy(d *state.Dir, s *state.State) error {
 		program.EndsWithin(fd, 10*time.Second)
 		unix.Close(fd)
 	}
+	if s.Unit != nil && s.Pid == 0 {
+		g = nil // the unit is started around the process: it is none of this container's
+	}
 	if g != nil {
 		// The end of a pid namespace's first process is the end of all in it.
 		if !s.OwnPidNS || s.Pid == 0 {
@@ -159,7 +162,14 @@ func (r *Runtime) destroy(d *state.Dir, s *state.State) error {
 				return failed("delete", id, err)
 			}
 		}
+		var stopped error
+		if s.Unit != nil && g.Vacant() == nil { // else it has become somebody else's
+			stopped = stop(s.Unit)
+		}
 		if err := g.Remove(); err != nil {
+			if stopped != nil {
+				err = stopped
+			}
 			return failed("delete", id, err)
 		}
 	}

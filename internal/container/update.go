@@ -34,12 +34,20 @@ func (r *Runtime) Update(id string, u Update) error {
 	if err != nil {
 		return failed("update", id, err)
 	}
-	return s.Cgroup.Update(update, func() error {
+	back, err := setProperties(s, update)
+	if err != nil {
+		return failed("update", id, err)
+	}
+	err = s.Cgroup.Update(update, func() error {
 		if config, err = updateResctrl(s, config, &u); err != nil {
 			return failed("update", id, err)
 		}
 		return failed("state", d.Path(), d.Rewrite(s, config))
 	})
+	if err != nil {
+		back()
+	}
+	return err
 }
 
 // updatedConfig is the configuration with the update in it. It also completes

@@ -11,7 +11,7 @@ import (
 func (e *examination) session(u *User) {
 	e.topic = "session"
 	e.has("systemd", exists("/run/systemd/system"), Absent, "the systemd cgroup driver cannot be used: use the cgroupfs one")
-	e.has("system bus", connects("/run/dbus/system_bus_socket"), Absent, "the systemd cgroup driver of root needs it: install and start dbus")
+	e.has("system bus", connects("/run/dbus/system_bus_socket"), Absent, "a user's systemd needs it to move processes into its cgroups: install and start dbus")
 	if u.UID == 0 {
 		return
 	}
@@ -25,7 +25,7 @@ func (e *examination) session(u *User) {
 	if connects(bus) {
 		e.add("user bus", OK, bus, "")
 	} else {
-		e.add("user bus", Absent, "nobody answers at "+bus, "the systemd cgroup driver of a user needs it: install dbus-user-session and log in again")
+		e.add("user bus", Absent, "nobody answers at "+bus, "podman's systemd cgroup driver needs it: install dbus-user-session and log in again")
 	}
 	e.has("linger", exists("/var/lib/systemd/linger/"+u.Name), Absent, "containers end with the last login: loginctl enable-linger "+u.Name)
 }

@@ -26,6 +26,7 @@ type Input struct {
 	Wait         bool   // create: wait for start
 	Exec         bool   // a process in a container that exists
 	AskHome      bool   // the runtime adds HOME to the environment once the container's root is there
+	Placed       bool   // wait until the runtime has put the process into its cgroup
 	Ask          bool   // be judged before going on; without it the final execve is the verdict
 	Trace        bool
 	NoPivot      bool
@@ -178,9 +179,14 @@ func (c *compiler) begin() {
 
 // joinCgroup enters the cgroup v1 hierarchies: "0" is the writing thread. The
 // tasks file, because a write to cgroup.procs takes 8 ms (an RCU grace
-// period). On v2 the stage is born in its cgroup.
+// period). On v2 the stage is born in its cgroup, unless systemd makes that
+// around the process.
 func (c *compiler) joinCgroup() {
 	c.About("linux.cgroupsPath", -1, "")
+	if c.in.Placed {
+		c.milestone(WantCgroup)
+		c.await()
+	}
 	for _, fd := range c.in.FDs.Cgroup {
 		c.Do("join cgroup", unix.SYS_WRITE, stage.Imm(fd), c.Str("0"), stage.Imm(1))
 	}

@@ -49,6 +49,7 @@ const (
 	WantDevices                       // waits for network devices in its network namespace
 	WantHome                          // waits for the text HOME=FOLDER
 	WantListener                      // value: the seccomp listener, a descriptor of the stage
+	WantCgroup                        // waits to be put into its cgroup
 )
 
 // Go is the message that lets a waiting stage go on. Any longer one is a path

@@ -7,6 +7,7 @@ import (
 	"ostia/internal/cgroup"
 	"ostia/internal/json"
 	"ostia/internal/spec"
+	"ostia/internal/systemd"
 
 	"golang.org/x/sys/unix"
 )
@@ -31,6 +32,7 @@ type State struct {
 	Poststop     bool          // has such hooks
 	Resctrl      bool          // has a resource control group (linux.intelRdt)
 	Cgroup       *cgroup.Group // nil for none
+	Unit         *systemd.Unit // that has the cgroup, nil for none
 	Config       string        // the text that it was made from, once read
 }
 
@@ -64,6 +66,14 @@ func (s *State) encode() []byte {
 						e.Strings([]string{d.Name, d.Controllers, d.Mount, d.Path})
 					}
 				})
+			})
+		}
+		if u := s.Unit; u != nil {
+			e.Key("unit").Object(func() {
+				e.Key("name").String(u.Name)
+				e.Key("slice").String(u.Slice)
+				e.Key("user").Bool(u.User)
+				e.Key("subgroup").String(u.Subgroup)
 			})
 		}
 	})
@@ -117,6 +127,8 @@ func decode(text string) (*State, error) {
 			s.Resctrl = d.Bool()
 		case "cgroup":
 			s.Cgroup = decodeCgroup(d)
+		case "unit":
+			s.Unit = decodeUnit(d)
 		default:
 			d.Skip()
 		}
@@ -144,6 +156,25 @@ func decodeCgroup(d *json.Decoder) *cgroup.Group {
 		}
 	})
 	return g
+}
+
+func decodeUnit(d *json.Decoder) *systemd.Unit {
+	u := new(systemd.Unit)
+	d.Object(func(key string) {
+		switch key {
+		case "name":
+			u.Name = d.String()
+		case "slice":
+			u.Slice = d.String()
+		case "user":
+			u.User = d.Bool()
+		case "subgroup":
+			u.Subgroup = d.String()
+		default:
+			d.Skip()
+		}
+	})
+	return u
 }
 
 // OCI is the state of the specification (runtime.md#state), as hooks read it.
