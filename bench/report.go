@@ -36,7 +36,7 @@ func writeJSON(path, where string, runtimes []program, results []result) error {
 // drawing is the table as bars, an SVG: each measurement in the scale of its
 // slowest.
 func drawing(where string, results []result) []byte {
-	const width, label, bar, line, gap = 720, 150, 400, 22, 34
+	const width, label, bar, line, gap = 780, 150, 400, 22, 34
 	var rows strings.Builder
 	y := 20
 	for i := 0; i < len(results); {
