@@ -1,47 +1,11 @@
 package cgroup
 
 import (
-	"reflect"
 	"strings"
 	"testing"
 
 	"ostia/internal/spec"
 )
-
-const mountinfoSample = `31 23 0:28 / /sys/fs/cgroup rw,relatime - tmpfs tmpfs rw,mode=755
-32 31 0:29 / /sys/fs/cgroup/cpu,cpuacct rw,relatime shared:9 - cgroup cgroup rw,cpu,cpuacct
-33 31 0:30 /docker/a\040b /mnt/a\040b rw,relatime shared:1 master:2 - cgroup cgroup rw,memory
-41 31 0:38 / /sys/fs/cgroup/unified rw,relatime - cgroup2 cgroup2 rw
-42 31 0:39 / /x rw - cgroupish cgroup rw
-garbage - cgroup cgroup rw
-`
-
-func TestParseMountinfo(t *testing.T) {
-	want := []mount{
-		{false, "/", "/sys/fs/cgroup/cpu,cpuacct", "rw,cpu,cpuacct"},
-		{false, "/docker/a b", "/mnt/a b", "rw,memory"},
-		{true, "/", "/sys/fs/cgroup/unified", "rw"},
-	}
-	if got := parseMountinfo(mountinfoSample); !reflect.DeepEqual(got, want) {
-		t.Errorf("got %+v", got)
-	}
-}
-
-func FuzzMountinfo(f *testing.F) {
-	f.Add(mountinfoSample)
-	f.Add("1 2 3 / / rw - cgroup cgroup rw")
-	f.Add(`1 2 3:4 / /\0 rw - cgroup2 c \`)
-	f.Fuzz(func(t *testing.T, text string) {
-		for _, m := range parseMountinfo(text) {
-			if !strings.HasPrefix(m.point, "/") || !strings.Contains(text, m.options) {
-				t.Errorf("%+v", m)
-			}
-			if strings.Contains(m.point, " ") && !strings.Contains(text, `\040`) {
-				t.Errorf("a space came from nowhere: %+v", m)
-			}
-		}
-	})
-}
 
 func FuzzMembership(f *testing.F) {
 	f.Add("9:name=systemd:/\n4:memory:/a:b\n0::/user.slice\n")

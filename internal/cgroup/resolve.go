@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"ostia/internal/file"
+	"ostia/internal/mountinfo"
 
 	"golang.org/x/sys/unix"
 )
@@ -57,7 +58,7 @@ func resolveV1(inner string, absolute bool) (*Group, error) {
 	if err != nil {
 		return nil, &Error{"read", "/proc/self/mountinfo", err}
 	}
-	own, mounts := parseMembership(text), parseMountinfo(info)
+	own, mounts := parseMembership(text), mountinfo.Parse(info, "cgroup", "cgroup2")
 	g := &Group{Dirs: make([]Dir, 0, len(own))}
 	for i := range own {
 		m := findMount(mounts, own[i].controllers)
@@ -66,11 +67,11 @@ func resolveV1(inner string, absolute bool) (*Group, error) {
 		}
 		path := inner
 		if !absolute {
-			path = join(below(own[i].path, m.root), inner)
+			path = join(below(own[i].path, m.Root), inner)
 		}
 		g.Dirs = append(g.Dirs, Dir{
-			Name: m.point[strings.LastIndexByte(m.point, '/')+1:], Controllers: own[i].controllers,
-			Mount: m.point, Path: join(m.point, path),
+			Name: m.Point[strings.LastIndexByte(m.Point, '/')+1:], Controllers: own[i].controllers,
+			Mount: m.Point, Path: join(m.Point, path),
 		})
 	}
 	if len(g.Dirs) == 0 {
@@ -81,18 +82,19 @@ func resolveV1(inner string, absolute bool) (*Group, error) {
 
 // findMount is the mount of the hierarchy with these controllers, best below
 // /sys/fs/cgroup; no controllers are the version 2 hierarchy.
-func findMount(mounts []mount, controllers string) *mount {
+func findMount(mounts []mountinfo.Mount, controllers string) *mountinfo.Mount {
 	first, _, _ := strings.Cut(controllers, ",")
-	var found *mount
+	var found *mountinfo.Mount
 	for i := range mounts {
 		m := &mounts[i]
-		if m.v2 != (controllers == "") || !m.v2 && !m.hasOption(first) {
+		v2 := m.Type == "cgroup2"
+		if v2 != (controllers == "") || !v2 && !m.HasOption(first) {
 			continue
 		}
-		if strings.HasPrefix(m.point, root+"/") {
+		if strings.HasPrefix(m.Point, root+"/") {
 			return m
 		}
-		if found == nil && m.point != "/" {
+		if found == nil && m.Point != "/" {
 			found = m
 		}
 	}

@@ -227,6 +227,11 @@ func (c *creation) launch(filter plan.Seccomp) error {
 		Wait: c.wait, NoPivot: c.o.NoPivot, NoNewKeyring: c.o.NoNewKeyring, Trace: c.trace != nil,
 	}
 	c.setEnvironment(in)
+	if c.o.NoPivot {
+		if in.Host.Bare, err = bareMounts(c.rootfs); err != nil {
+			return err
+		}
+	}
 	// Without a cgroup the pid file is all that a delete finds the process by:
 	// the stage waits for a word, which comes after that is written.
 	in.Ask = c.wait || c.group == nil || filter.Program != nil && !filter.Reports || len(c.spec.Hooks.StartContainer) > 0

@@ -1,6 +1,7 @@
 package container
 
 import (
+	"errors"
 	"strconv"
 	"syscall"
 
@@ -78,22 +79,31 @@ func canMount() bool {
 
 // prepare makes one detached bind mount.
 func (c *creation) prepare(m *spec.Mount, idmapped bool) (int, error) {
-	flags, attrs := plan.BindFlags(m)
-	fd, err := unix.OpenTree(unix.AT_FDCWD, m.Source, flags|unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)
+	b := plan.BindOf(m)
+	fd, err := unix.OpenTree(unix.AT_FDCWD, m.Source, b.Open|unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)
 	if err != nil {
 		return -1, failed("bind", m.Source, err)
 	}
-	// What is mounted below it in the container must not show on the host.
-	slave := unix.MountAttr{Propagation: unix.MS_SLAVE}
-	if err := unix.MountSetattr(fd, "", unix.AT_EMPTY_PATH|unix.AT_RECURSIVE, &slave); err != nil {
-		unix.Close(fd)
-		return -1, failed("set propagation", "", err)
+	if hasNamespace(c.spec, unix.CLONE_NEWUSER) {
+		err = keepLocked(fd, &b)
 	}
-	for _, a := range attrs {
-		if err := unix.MountSetattr(fd, "", a.Flags|unix.AT_EMPTY_PATH, &a.Attr); err != nil {
-			unix.Close(fd)
-			return -1, failed("set attributes", "", err)
+	// What is mounted below it in the container must not show on the host.
+	for _, a := range [...]struct {
+		verb  string
+		flags uint
+		attr  unix.MountAttr
+	}{
+		{"set propagation", unix.AT_RECURSIVE, unix.MountAttr{Propagation: unix.MS_SLAVE}},
+		{"set attributes", 0, unix.MountAttr{Attr_set: b.Set, Attr_clr: b.Clear | b.Implied}},
+		{"set attributes", unix.AT_RECURSIVE, b.Below},
+	} {
+		if err == nil && a.attr != (unix.MountAttr{}) {
+			err = failed(a.verb, "", unix.MountSetattr(fd, "", a.flags|unix.AT_EMPTY_PATH, &a.attr))
 		}
+	}
+	if err != nil {
+		unix.Close(fd)
+		return -1, err
 	}
 	if idmapped {
 		if err := c.idmap(fd, m); err != nil {
@@ -102,6 +112,54 @@ func (c *creation) prepare(m *spec.Mount, idmapped bool) (int, error) {
 		}
 	}
 	return fd, nil
+}
+
+// keepLocked leaves a bind mount for a user namespace what the kernel locks on
+// the host's mounts there (mount_namespaces(7)), as if the namespace made it:
+// what an option clears by not naming it stays, what one clears by name is an
+// error.
+func keepLocked(fd int, b *plan.Bind) error {
+	var st unix.Statfs_t
+	if err := unix.Fstatfs(fd, &st); err != nil {
+		return failed("statfs", "", err)
+	}
+	var has uint64
+	for _, f := range [...]struct {
+		flag int64
+		attr uint64
+		name string
+	}{
+		{unix.ST_RDONLY, unix.MOUNT_ATTR_RDONLY, "ro"}, {unix.ST_NOSUID, unix.MOUNT_ATTR_NOSUID, "nosuid"},
+		{unix.ST_NODEV, unix.MOUNT_ATTR_NODEV, "nodev"}, {unix.ST_NOEXEC, unix.MOUNT_ATTR_NOEXEC, "noexec"},
+	} {
+		if st.Flags&f.flag == 0 {
+			continue
+		}
+		if b.Clear&f.attr != 0 {
+			return errors.New("its source is mounted " + f.name + ", which a user namespace cannot change: leave out the option that clears it")
+		}
+		has |= f.attr
+	}
+	b.Implied &^= has
+	const times = unix.MOUNT_ATTR__ATIME | unix.MOUNT_ATTR_NODIRATIME
+	if b.Clear&unix.MOUNT_ATTR__ATIME != 0 && b.Set&times != accessTimes(st.Flags) {
+		return errors.New("its source keeps access times otherwise, which a user namespace cannot change: leave out the option for them")
+	}
+	return nil
+}
+
+// accessTimes are a mount's MOUNT_ATTR_* for access times, by its ST_* flags.
+func accessTimes(flags int64) (attr uint64) {
+	switch {
+	case flags&unix.ST_NOATIME != 0:
+		attr = unix.MOUNT_ATTR_NOATIME
+	case flags&unix.ST_RELATIME == 0:
+		attr = unix.MOUNT_ATTR_STRICTATIME
+	}
+	if flags&unix.ST_NODIRATIME != 0 {
+		attr |= unix.MOUNT_ATTR_NODIRATIME
+	}
+	return attr
 }
 
 // idmap gives a detached mount the mappings of its entry, or the container's.

@@ -1,6 +1,11 @@
 package container
 
 import (
+	"slices"
+	"strings"
+
+	"ostia/internal/file"
+	"ostia/internal/mountinfo"
 	"ostia/internal/spec"
 	"ostia/internal/state"
 
@@ -10,10 +15,8 @@ import (
 // rootfsMount is the mount that a container's root lies on when the container
 // has no mount namespace and so mounts on the host, else 0.
 func rootfsMount(s *spec.Spec, rootfs string) (uint64, error) {
-	for i := range s.Linux.Namespaces {
-		if s.Linux.Namespaces[i].Flag == unix.CLONE_NEWNS {
-			return 0, nil
-		}
+	if hasNamespace(s, unix.CLONE_NEWNS) {
+		return 0, nil
 	}
 	id, err := mountID(rootfs)
 	return id, failed("root.path", rootfs, err)
@@ -37,6 +40,23 @@ func takeOffMounts(s *state.State) error {
 		return nil
 	}
 	return failed("unmount", s.Rootfs, err)
+}
+
+// bareMounts are the runtime's mounts of procfs and sysfs outside of a
+// container's root, the last first: what is mounted on another goes before it.
+func bareMounts(rootfs string) ([]string, error) {
+	text, err := file.Read("/proc/self/mountinfo")
+	if err != nil {
+		return nil, failed("read", "/proc/self/mountinfo", err)
+	}
+	var points []string
+	for _, m := range mountinfo.Parse(text, "proc", "sysfs") {
+		if !strings.HasPrefix(m.Point, rootfs+"/") {
+			points = append(points, m.Point)
+		}
+	}
+	slices.Reverse(points)
+	return points, nil
 }
 
 func mountID(path string) (uint64, error) {

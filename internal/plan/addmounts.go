@@ -30,6 +30,7 @@ func CompileMounts(in *Input) (*Plan, error) {
 	if err := c.mounts(); err != nil {
 		return nil, err
 	}
+	c.makeReadonly()
 	c.exit(0)
 	return c.finish()
 }

@@ -16,36 +16,77 @@ func IDMapped(m *spec.Mount) bool {
 // RecursiveIDMap reports whether the mapping is for all mounts below, too.
 func RecursiveIDMap(m *spec.Mount) bool { return parseOptions(m).ridmap }
 
-// Attr is a change of a mount's attributes: the argument of mount_setattr(2)
-// and its AT_RECURSIVE.
-type Attr struct {
-	Flags uint
-	Attr  unix.MountAttr
+// Bind is a bind mount that the runtime makes.
+type Bind struct {
+	Open       uint           // flags of open_tree(2)
+	Set, Clear uint64         // MOUNT_ATTR_* that the options ask for
+	Implied    uint64         // what they clear as well, by not naming it
+	Below      unix.MountAttr // for the mount and all below it
 }
 
-// BindFlags are the open_tree(2) flags of a bind mount and the attributes to
-// give it, for a mount that the runtime makes.
-func BindFlags(m *spec.Mount) (flags uint, list []Attr) {
+// BindOf is what the options of a bind mount mean.
+func BindOf(m *spec.Mount) (b Bind) {
 	o := parseOptions(m)
 	if o.recursive {
-		flags |= unix.AT_RECURSIVE
+		b.Open |= unix.AT_RECURSIVE
 	}
 	if o.nofollowSource {
-		flags |= unix.AT_SYMLINK_NOFOLLOW
+		b.Open |= unix.AT_SYMLINK_NOFOLLOW
 	}
-	o.keepSource()
-	if o.attr != (attrs{}) {
-		list = append(list, Attr{0, unix.MountAttr{Attr_set: o.attr.set, Attr_clr: o.attr.clr}})
-	}
-	if o.rattr != (attrs{}) {
-		list = append(list, Attr{unix.AT_RECURSIVE, unix.MountAttr{Attr_set: o.rattr.set, Attr_clr: o.rattr.clr}})
-	}
-	return flags, list
+	asked, implied := o.ofBind()
+	b.Set, b.Clear, b.Implied = asked.set, asked.clr, implied
+	b.Below = unix.MountAttr{Attr_set: o.rattr.set, Attr_clr: o.rattr.clr}
+	return b
 }
 
-// keepSource leaves a bind mount what its source is where an option only names
-// the default: "rw" does not make a read-only source writable.
-func (o *options) keepSource() { o.attr.clr &= atime }
+// inherited are the attributes that a mount without options keeps.
+const inherited = unix.MOUNT_ATTR_RDONLY | unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV | unix.MOUNT_ATTR_NOEXEC | unix.MOUNT_ATTR_NOSYMFOLLOW
+
+// ofBind are the attributes that the options give a bind mount. As with runc,
+// which calls mount(2) with MS_REMOUNT: without any option for attributes it
+// keeps the source's; with one it has exactly what is named, but for access
+// times, which change only with an option that chooses how they are kept.
+func (o *options) ofBind() (asked attrs, implied uint64) {
+	if !o.given {
+		return attrs{}, 0
+	}
+	asked = attrs{o.attr.set & inherited, o.attr.clr & inherited}
+	implied = inherited &^ (asked.set | asked.clr)
+	if o.atime {
+		const times = atime | unix.MOUNT_ATTR_NODIRATIME
+		asked.set |= o.attr.set & times
+		asked.clr |= atime | times&^o.attr.set
+	}
+	return asked, implied
+}
+
+// bindAttributes gives a bind mount its attributes. In a user namespace those
+// of the host's mount are locked (mount_namespaces(7)): what the options clear
+// only by not naming it then stays.
+func (c *compiler) bindAttributes(mnt stage.Cell, o *options) {
+	asked, implied := o.ofBind()
+	exact := attrs{asked.set, asked.clr | implied}
+	if exact == (attrs{}) {
+		return
+	}
+	op := c.changeAttr(mnt, exact, 0, false)
+	if !c.in.Host.UserNS {
+		return
+	}
+	locked, done, errno := c.NewLabel(), c.NewLabel(), c.Cell()
+	op.Else(locked)
+	c.Goto(done)
+	c.Place(locked)
+	c.Set(errno, c.FailedErrno())
+	c.Expect("set attributes", errno, unix.EPERM)
+	c.setAttr(mnt, asked, 0, false)
+	for bit := uint64(1); bit <= implied; bit <<= 1 {
+		if implied&bit != 0 {
+			c.changeAttr(mnt, attrs{clr: bit}, 0, false).Ignore(unix.EPERM)
+		}
+	}
+	c.Place(done)
+}
 
 // Holder is a program that does nothing but wait for the end of the runtime.
 func Holder(sync int) *Plan {

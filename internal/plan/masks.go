@@ -1,6 +1,8 @@
 package plan
 
 import (
+	"slices"
+
 	"ostia/internal/stage"
 
 	"golang.org/x/sys/unix"
@@ -40,6 +42,9 @@ func (c *compiler) maskedPaths() {
 		super: []string{"nr_blocks=1", "nr_inodes=1"},
 	})
 	for i, path := range c.spec.Linux.MaskedPaths {
+		if slices.Contains(c.spec.Linux.MaskedPaths[:i], path) {
+			continue // engines add to what is there
+		}
 		c.About("linux.maskedPaths", i, path)
 		absent, file, clone, attach, next := c.NewLabel(), c.NewLabel(), c.NewLabel(), c.NewLabel(), c.NewLabel()
 		c.resolve(clean(path), fd, absent)

@@ -2,6 +2,8 @@ package plan
 
 import (
 	"encoding/binary"
+	"slices"
+	"strconv"
 	"strings"
 	"unsafe"
 
@@ -15,15 +17,18 @@ const mountAttrSize = 32
 
 // setAttr changes a mount's attributes with mount_setattr(2).
 func (c *compiler) setAttr(mnt stage.Cell, a attrs, propagation int, recursive bool) {
-	if a == (attrs{}) && propagation == 0 {
-		return
+	if a != (attrs{}) || propagation != 0 {
+		c.changeAttr(mnt, a, propagation, recursive)
 	}
+}
+
+func (c *compiler) changeAttr(mnt stage.Cell, a attrs, propagation int, recursive bool) stage.Op {
 	flags := unix.AT_EMPTY_PATH
 	if recursive {
 		flags |= unix.AT_RECURSIVE
 	}
 	attr := c.U64(a.set, a.clr, uint64(propagation&^unix.MS_REC), 0)
-	c.Do("set attributes", unix.SYS_MOUNT_SETATTR, mnt.Val(), c.empty, stage.Imm(flags), attr, stage.Imm(mountAttrSize))
+	return c.Do("set attributes", unix.SYS_MOUNT_SETATTR, mnt.Val(), c.empty, stage.Imm(flags), attr, stage.Imm(mountAttrSize))
 }
 
 // mounts attaches everything of the spec's mounts, in order.
@@ -40,9 +45,12 @@ func (c *compiler) mounts() error {
 
 func (c *compiler) mount(i int, m *spec.Mount) error {
 	o := parseOptions(m)
-	dest := clean(m.Destination)
+	dest := c.destination(m)
 	if dest == "" {
 		return refuse("mounts", i, m.Destination, "is the root itself: use root.path")
+	}
+	if o.bind && len(o.super) > 0 {
+		return refuse("mounts", i, m.Destination, "a bind mount has no options of a file system: leave out "+strconv.Quote(o.super[0]))
 	}
 	resolve, flags := uint64(inRoot), uint64(0)
 	switch {
@@ -69,20 +77,77 @@ func (c *compiler) mount(i int, m *spec.Mount) error {
 		c.bind(m, dest, &o, flags, resolve)
 	case m.Type == "cgroup" || m.Type == "cgroup2":
 		c.cgroupMount(dest, &o)
+	case m.Type == "tmpfs":
+		c.tmpfs(i, m, dest, &o, flags, resolve)
 	default:
 		mnt := c.filesystem(m.Type, m.Source, &o)
-		target := c.target(dest, directory, flags, resolve)
-		if o.tmpcopyup && m.Type == "tmpfs" {
-			c.copyUp(target, mnt)
-		}
-		c.attach(mnt, target)
-		c.setAttr(mnt, attrs{set: o.rattr.set, clr: o.rattr.clr}, 0, true)
+		c.attach(mnt, c.target(dest, directory, flags, resolve))
+		c.setAttr(mnt, o.rattr, 0, true)
 		c.propagate(mnt, o.propagation)
-		if !o.tmpcopyup {
-			c.attached = append(c.attached, attachment{dest, mnt})
-		}
+		c.attached = append(c.attached, attachment{dest, mnt})
 	}
 	return nil
+}
+
+// destination is where a mount goes, cleaned. One below the root's own path on
+// the host is meant to be below the root, as with runc.
+func (c *compiler) destination(m *spec.Mount) string {
+	dest := clean(m.Destination)
+	if root := clean(c.in.Rootfs); root != "" && strings.HasPrefix(dest, root+"/") {
+		return dest[len(root)+1:]
+	}
+	return dest
+}
+
+// tmpfs mounts a new tmpfs. It becomes read-only at the end: what follows may
+// need a folder in it. Unless an option gives its mode it has that of the
+// folder that it covers, else 1777.
+func (c *compiler) tmpfs(i int, m *spec.Mount, dest string, o *options, flags, resolve uint64) {
+	readonly := o.attr.set&unix.MOUNT_ATTR_RDONLY != 0
+	o.attr.set &^= unix.MOUNT_ATTR_RDONLY
+	mnt := c.filesystem(m.Type, m.Source, o)
+	inherit := !o.tmpcopyup && !slices.ContainsFunc(o.super, func(opt string) bool { return strings.HasPrefix(opt, "mode=") })
+	var mode stage.Cell
+	found := func(stage.Cell) {}
+	if inherit {
+		mode = c.Cell()
+		c.Set(mode, stage.Imm(0o1777))
+		found = func(fd stage.Cell) {
+			c.Do("stat", unix.SYS_FSTAT, fd.Val(), c.stat())
+			c.Set(mode, c.statMode().Val())
+		}
+	}
+	target := c.targetFound(dest, directory, flags, resolve, found)
+	if o.tmpcopyup {
+		c.copyUp(target, mnt)
+	}
+	c.attach(mnt, target)
+	if inherit {
+		c.Do("set mode", unix.SYS_FCHMODAT, mnt.Val(), c.Str("."), mode.Val())
+	}
+	c.setAttr(mnt, o.rattr, 0, true)
+	c.propagate(mnt, o.propagation)
+	if readonly {
+		c.readonly = append(c.readonly, readonlyMount{i, m.Destination, mnt})
+	}
+	if !o.tmpcopyup {
+		c.attached = append(c.attached, attachment{dest, mnt})
+	}
+}
+
+// readonlyMount is a mount that is to become read-only.
+type readonlyMount struct {
+	index int
+	dest  string
+	fd    stage.Cell
+}
+
+// makeReadonly makes read-only what could not be before.
+func (c *compiler) makeReadonly() {
+	for _, m := range c.readonly {
+		c.About("mounts", m.index, m.dest)
+		c.setAttr(m.fd, attrs{set: unix.MOUNT_ATTR_RDONLY}, 0, false)
+	}
 }
 
 // copyUp has the runtime copy what the image holds at the target into the
@@ -118,8 +183,7 @@ func (c *compiler) bind(m *spec.Mount, dest string, o *options, flags, resolve u
 	}
 	fd := c.Cell()
 	c.Do("bind "+m.Source, unix.SYS_OPEN_TREE, stage.Imm(unix.AT_FDCWD), c.Str(m.Source), stage.Imm(open)).To(fd)
-	o.keepSource()
-	c.setAttr(fd, o.attr, 0, false)
+	c.bindAttributes(fd, o)
 	c.setAttr(fd, o.rattr, 0, true)
 	c.attachBind(fd, dest, o, flags, resolve)
 }

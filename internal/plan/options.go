@@ -24,6 +24,8 @@ type options struct {
 	bind, recursive bool // bind, rbind
 	remount         bool
 	attr, rattr     attrs // of this mount, and of all below it
+	given           bool  // an option for attr is there
+	atime           bool  // and one that chooses how access times are kept
 	propagation     []int // MS_* for mount(2), in order
 	tmpcopyup       bool
 	idmap, ridmap   bool
@@ -37,37 +39,40 @@ const atime = unix.MOUNT_ATTR__ATIME
 
 // mountAttrs are the options that set and clear attributes of a mount. Each has
 // a recursive form that begins with r.
-var mountAttrs = [...]struct {
-	name string
-	attrs
-}{
-	{"ro", attrs{set: unix.MOUNT_ATTR_RDONLY}},
-	{"rw", attrs{clr: unix.MOUNT_ATTR_RDONLY}},
-	{"nosuid", attrs{set: unix.MOUNT_ATTR_NOSUID}},
-	{"suid", attrs{clr: unix.MOUNT_ATTR_NOSUID}},
-	{"nodev", attrs{set: unix.MOUNT_ATTR_NODEV}},
-	{"dev", attrs{clr: unix.MOUNT_ATTR_NODEV}},
-	{"noexec", attrs{set: unix.MOUNT_ATTR_NOEXEC}},
-	{"exec", attrs{clr: unix.MOUNT_ATTR_NOEXEC}},
-	{"nodiratime", attrs{set: unix.MOUNT_ATTR_NODIRATIME}},
-	{"diratime", attrs{clr: unix.MOUNT_ATTR_NODIRATIME}},
-	{"nosymfollow", attrs{set: unix.MOUNT_ATTR_NOSYMFOLLOW}},
-	{"symfollow", attrs{clr: unix.MOUNT_ATTR_NOSYMFOLLOW}},
-	{"noatime", attrs{set: unix.MOUNT_ATTR_NOATIME, clr: atime}},
-	{"strictatime", attrs{set: unix.MOUNT_ATTR_STRICTATIME, clr: atime}},
-	{"relatime", attrs{set: unix.MOUNT_ATTR_RELATIME, clr: atime}},
-	{"atime", attrs{set: unix.MOUNT_ATTR_RELATIME, clr: atime}},
-	{"norelatime", attrs{set: unix.MOUNT_ATTR_RELATIME, clr: atime}},
-	{"nostrictatime", attrs{set: unix.MOUNT_ATTR_RELATIME, clr: atime}},
+var mountAttrs = [...]mountAttr{
+	{"ro", attrs{set: unix.MOUNT_ATTR_RDONLY}, false},
+	{"rw", attrs{clr: unix.MOUNT_ATTR_RDONLY}, false},
+	{"nosuid", attrs{set: unix.MOUNT_ATTR_NOSUID}, false},
+	{"suid", attrs{clr: unix.MOUNT_ATTR_NOSUID}, false},
+	{"nodev", attrs{set: unix.MOUNT_ATTR_NODEV}, false},
+	{"dev", attrs{clr: unix.MOUNT_ATTR_NODEV}, false},
+	{"noexec", attrs{set: unix.MOUNT_ATTR_NOEXEC}, false},
+	{"exec", attrs{clr: unix.MOUNT_ATTR_NOEXEC}, false},
+	{"nodiratime", attrs{set: unix.MOUNT_ATTR_NODIRATIME}, true},
+	{"diratime", attrs{clr: unix.MOUNT_ATTR_NODIRATIME}, false},
+	{"nosymfollow", attrs{set: unix.MOUNT_ATTR_NOSYMFOLLOW}, false},
+	{"symfollow", attrs{clr: unix.MOUNT_ATTR_NOSYMFOLLOW}, false},
+	{"noatime", attrs{set: unix.MOUNT_ATTR_NOATIME, clr: atime}, true},
+	{"strictatime", attrs{set: unix.MOUNT_ATTR_STRICTATIME, clr: atime}, true},
+	{"relatime", attrs{set: unix.MOUNT_ATTR_RELATIME, clr: atime}, true},
+	{"atime", attrs{set: unix.MOUNT_ATTR_RELATIME, clr: atime}, false},
+	{"norelatime", attrs{set: unix.MOUNT_ATTR_RELATIME, clr: atime}, false},
+	{"nostrictatime", attrs{set: unix.MOUNT_ATTR_RELATIME, clr: atime}, false},
 }
 
-func mountAttr(o string) (attrs, bool) {
+type mountAttr struct {
+	name string
+	attrs
+	atime bool // chooses how access times are kept; the options that only take back another do not
+}
+
+func mountAttrNamed(o string) *mountAttr {
 	for i := range mountAttrs {
 		if mountAttrs[i].name == o {
-			return mountAttrs[i].attrs, true
+			return &mountAttrs[i]
 		}
 	}
-	return attrs{}, false
+	return nil
 }
 
 // superFlags are the options of the superblock.
@@ -134,13 +139,14 @@ func parseOptions(m *spec.Mount) (o options) {
 	o.bind = m.Type == "bind" || m.Type == "rbind"
 	o.recursive = m.Type == "rbind"
 	for _, opt := range m.Options {
-		if a, ok := mountAttr(opt); ok {
-			o.attr.add(a)
+		if a := mountAttrNamed(opt); a != nil {
+			o.attr.add(a.attrs)
+			o.given, o.atime = true, o.atime || a.atime
 			continue
 		}
 		if len(opt) > 1 && opt[0] == 'r' {
-			if a, ok := mountAttr(opt[1:]); ok {
-				o.rattr.add(a)
+			if a := mountAttrNamed(opt[1:]); a != nil {
+				o.rattr.add(a.attrs)
 				continue
 			}
 		}
@@ -170,8 +176,6 @@ func parseOptions(m *spec.Mount) (o options) {
 			o.nofollowSource = true
 		case opt == "dest-nofollow":
 			o.nofollowDest = true
-		case o.bind && !strings.Contains(opt, "="):
-			// Options of another mount's filesystem mean nothing to a bind mount.
 		default:
 			o.super = append(o.super, opt)
 		}

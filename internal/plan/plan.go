@@ -39,6 +39,7 @@ type Host struct {
 	ExecveCheck bool // AT_EXECVE_CHECK works (Linux 6.14)
 	Confined    bool // AppArmor confines the runtime
 	Cgroups     []Hierarchy
+	Bare        []string // without pivot_root: where procfs and sysfs are mounted, to be taken off
 }
 
 // Hierarchy is a cgroup v1 hierarchy or, alone and with V2, the unified one.
@@ -104,9 +105,11 @@ type compiler struct {
 	empty      stage.Arg // ""
 	report     report
 	root       stage.Cell // the container's root, O_PATH
+	hostShared bool       // mounts of the host's tree may be shared with it
 	null       stage.Cell // the host's /dev/null, O_PATH, verified; 0: not opened yet
 	fsfd       stage.Cell // the filesystem context in use, for its messages
 	attached   []attachment
+	readonly   []readonlyMount
 	program    stage.Cell // address of the entry point's path
 	argv       stage.Arg
 	env        stage.Arg

@@ -118,14 +118,22 @@ type Target struct {
 // made: in a filesystem of ours by an op, elsewhere by the runtime, since a
 // link of the image that leads nowhere takes more than an op to follow.
 func (c *compiler) target(path string, k kind, flags, resolve uint64) stage.Cell {
+	return c.targetFound(path, k, flags, resolve, func(stage.Cell) {})
+}
+
+// targetFound is target, with ops for a path of the image that is there.
+func (c *compiler) targetFound(path string, k kind, flags, resolve uint64, found func(stage.Cell)) stage.Cell {
 	fd := c.Cell()
 	from, rest := c.base(path)
 	if rest == "" {
 		rest = "."
 	}
-	name := c.Str(rest)
+	name, verb := c.Str(rest), "resolve"
+	if resolve&unix.RESOLVE_NO_SYMLINKS != 0 {
+		verb = "must be mounted on ordinary directory: resolve" // runc's words
+	}
 	open := func() stage.Op {
-		return c.openat2("resolve", from.Val(), name, c.how(flags, resolve)).To(fd)
+		return c.openat2(verb, from.Val(), name, c.how(flags, resolve)).To(fd)
 	}
 	if from != c.root && strings.IndexByte(rest, '/') < 0 {
 		isFile, made := c.NewLabel(), c.NewLabel()
@@ -148,11 +156,12 @@ func (c *compiler) target(path string, k kind, flags, resolve uint64) stage.Cell
 	}
 	missing, done := c.NewLabel(), c.NewLabel()
 	open().Else(missing)
+	found(fd)
 	c.Goto(done)
 	c.Place(missing)
 	errno := c.Cell()
 	c.Set(errno, c.FailedErrno())
-	c.Expect("resolve", errno, unix.ENOENT)
+	c.Expect(verb, errno, unix.ENOENT)
 	c.Set(c.reportWord(ReportValue), from.Val())
 	if k == likeSource {
 		isFile, known := c.NewLabel(), c.NewLabel()

@@ -30,6 +30,7 @@ func (c *compiler) rootfs() error {
 	c.labels()
 	c.readonlyPaths()
 	c.maskedPaths()
+	c.makeReadonly()
 	c.enterRoot()
 	if c.hasMountNS() && flags&(unix.MS_SHARED|unix.MS_UNBINDABLE) != 0 {
 		c.About("linux.rootfsPropagation", -1, "/")
@@ -48,16 +49,14 @@ func (c *compiler) rootfs() error {
 func (c *compiler) mountRoot(propagation int) {
 	none := stage.Imm(0)
 	if c.hasMountNS() {
-		initial := propagation
 		if propagation&unix.MS_UNBINDABLE != 0 {
-			initial = unix.MS_PRIVATE | unix.MS_REC // what is unbindable cannot be cloned
+			propagation = unix.MS_PRIVATE | unix.MS_REC // what is unbindable cannot be cloned
 		}
+		c.hostShared = propagation&unix.MS_REC == 0 || propagation&unix.MS_SHARED != 0
 		c.About("linux.rootfsPropagation", -1, "/")
-		c.Do("set propagation", unix.SYS_MOUNT, none, c.Str("/"), none, stage.Imm(initial), none)
-		if initial&unix.MS_REC == 0 || initial&unix.MS_SHARED != 0 {
-			// pivot_root(2) refuses a root that is shared, or whose parent is; and
-			// what is mounted in it would show on the host.
-			c.makeParentPrivate()
+		c.Do("set propagation", unix.SYS_MOUNT, none, c.Str("/"), none, stage.Imm(propagation), none)
+		if c.hostShared {
+			c.unshareParent(propagation)
 		}
 	}
 	c.About("root.path", -1, c.in.Rootfs)
@@ -70,15 +69,21 @@ func (c *compiler) mountRoot(propagation int) {
 	}
 }
 
-// makeParentPrivate makes the mount that the root lies on private: the root
-// itself if it is a mount, else the nearest ancestor that is one.
-func (c *compiler) makeParentPrivate() {
+// unshareParent makes the mount that the root lies on slave or private: the
+// root itself if it is a mount, else the nearest ancestor that is one.
+// pivot_root(2) refuses a root that is shared, or whose parent is; and what is
+// mounted in it would show on the host.
+func (c *compiler) unshareParent(propagation int) {
+	verb, how := "private", unix.MS_PRIVATE
+	if propagation&unix.MS_SLAVE != 0 {
+		verb, how = "slave", unix.MS_SLAVE
+	}
 	none := stage.Imm(0)
 	dir := c.in.Rootfs
 	done := c.NewLabel()
 	for {
 		next := c.NewLabel()
-		c.Do("make "+dir+" private", unix.SYS_MOUNT, none, c.Str(dir), none, stage.Imm(unix.MS_PRIVATE), none).Else(next)
+		c.Do("make "+dir+" "+verb, unix.SYS_MOUNT, none, c.Str(dir), none, stage.Imm(how), none).Else(next)
 		c.Goto(done)
 		c.Place(next)
 		if dir == "/" {
@@ -101,16 +106,44 @@ func (c *compiler) enterRoot() {
 		c.Do("chroot", unix.SYS_CHROOT, dot)
 	case c.in.NoPivot:
 		// An initramfs cannot be pivoted away from: move the tree over it.
+		c.hideHost()
 		c.Do("move to /", unix.SYS_MOUNT, dot, c.Str("/"), none, stage.Imm(unix.MS_MOVE), none)
 		c.Do("chroot", unix.SYS_CHROOT, dot)
 	default:
 		// The new root may cover the old one: pivot_root(2), "pivot_root(".", ".")".
+		old := c.Cell()
+		if c.hostShared {
+			c.Do("open /", unix.SYS_OPENAT, stage.Imm(unix.AT_FDCWD), c.Str("/"), stage.Imm(unix.O_PATH|unix.O_CLOEXEC)).To(old)
+		}
 		c.Do("pivot_root", unix.SYS_PIVOT_ROOT, dot, dot)
+		if c.hostShared {
+			// Or the host would lose its mounts with this copy of them.
+			c.setAttr(old, attrs{}, unix.MS_SLAVE, true)
+		}
 		c.Do("drop the host's tree", unix.SYS_UMOUNT2, dot, stage.Imm(unix.MNT_DETACH))
 	}
 	c.Do("enter", unix.SYS_CHDIR, c.Str("/"))
 	// All descriptors of the container's making; those that are kept lie below.
 	c.Do("close the descriptors of the making", unix.SYS_CLOSE_RANGE, stage.Imm(c.in.FDs.Kept+1), stage.Imm(-1), none)
+}
+
+// hideHost takes the host's procfs and sysfs off, from under the tree that will
+// cover them: the kernel lets a user namespace mount another one bare only
+// where such a one is in sight.
+func (c *compiler) hideHost() {
+	none := stage.Imm(0)
+	for _, dir := range c.in.Host.Bare {
+		c.About("root.path", -1, dir)
+		at, done, cover := c.Str(dir), c.NewLabel(), c.NewLabel()
+		c.Do("make slave", unix.SYS_MOUNT, none, at, none, stage.Imm(unix.MS_SLAVE|unix.MS_REC), none)
+		c.Do("take off", unix.SYS_UMOUNT2, at, stage.Imm(unix.MNT_DETACH)).Else(cover)
+		c.Goto(done)
+		c.Place(cover)
+		// Locked in a user namespace.
+		c.Do("cover", unix.SYS_MOUNT, none, at, c.Str("tmpfs"), none, none)
+		c.Place(done)
+	}
+	c.About("root.path", -1, c.in.Rootfs)
 }
 
 // changeRoot is how an exec enters a container without a mount namespace.

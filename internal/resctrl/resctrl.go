@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"ostia/internal/file"
+	"ostia/internal/mountinfo"
 	"ostia/internal/spec"
 
 	"golang.org/x/sys/unix"
@@ -62,11 +63,8 @@ func mountPoint() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	for line := range strings.Lines(info) {
-		before, after, ok := strings.Cut(line, " - ")
-		if f := strings.Fields(before); ok && strings.HasPrefix(after, "resctrl ") && len(f) > 4 {
-			return f[4], nil
-		}
+	for _, m := range mountinfo.Parse(info, "resctrl") {
+		return m.Point, nil
 	}
 	return "", ErrNotMounted
 }

@@ -1,17 +1,20 @@
-package cgroup
+// Package mountinfo reads the text of /proc/PID/mountinfo (proc(5)). It opens
+// nothing.
+package mountinfo
 
 import "strings"
 
-// mount is one mount of a cgroup file system, from /proc/PID/mountinfo.
-type mount struct {
-	v2      bool
-	root    string // the part of the hierarchy that is mounted
-	point   string
-	options string // the super block's: "rw,cpu,cpuacct"
+// Mount is one mount.
+type Mount struct {
+	Type    string // of the file system
+	Root    string // the part of the file system that is mounted
+	Point   string
+	Options string // the super block's: "rw,cpu,cpuacct"
 }
 
-func (m *mount) hasOption(name string) bool {
-	for o := range strings.SplitSeq(m.options, ",") {
+// HasOption reports whether the super block has an option.
+func (m *Mount) HasOption(name string) bool {
+	for o := range strings.SplitSeq(m.Options, ",") {
 		if o == name {
 			return true
 		}
@@ -19,19 +22,19 @@ func (m *mount) hasOption(name string) bool {
 	return false
 }
 
-// parseMountinfo returns the cgroup mounts of a mountinfo file (proc(5)); a
-// line that is not of its form is passed over.
-func parseMountinfo(text string) []mount {
-	mounts := make([]mount, 0, 16)
+// Parse returns the mounts whose types are wanted; a line that is not of the
+// file's form is passed over.
+func Parse(text string, wanted ...string) []Mount {
+	mounts := make([]Mount, 0, 16)
 	for line := range strings.SplitSeq(text, "\n") {
 		// 31 23 0:28 / /sys/fs/cgroup rw,relatime shared:1 - cgroup cgroup rw,cpu
 		before, after, ok := strings.Cut(line, " - ")
-		if !ok || !strings.HasPrefix(after, "cgroup") {
+		kind, rest, _ := strings.Cut(after, " ")
+		if !ok || !among(kind, wanted) {
 			continue
 		}
-		kind, rest, _ := strings.Cut(after, " ")
 		_, options, ok := strings.Cut(rest, " ")
-		if !ok || kind != "cgroup" && kind != "cgroup2" {
+		if !ok {
 			continue
 		}
 		for range 3 {
@@ -42,9 +45,18 @@ func parseMountinfo(text string) []mount {
 		if !ok || !rooted || point == "" || point[0] != '/' {
 			continue
 		}
-		mounts = append(mounts, mount{v2: kind == "cgroup2", root: unescape(top), point: unescape(point), options: options})
+		mounts = append(mounts, Mount{Type: kind, Root: unescape(top), Point: unescape(point), Options: options})
 	}
 	return mounts
+}
+
+func among(kind string, wanted []string) bool {
+	for _, w := range wanted {
+		if w == kind {
+			return true
+		}
+	}
+	return false
 }
 
 // unescape undoes the kernel's \ooo for space, tab, newline and backslash.
