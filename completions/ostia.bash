@@ -1,5 +1,10 @@
 # Generated from the table of commands: go test ./internal/cli -update
 # bash completion for ostia.
+_ostia_paths() {
+	local IFS=$'\n' # names may hold spaces
+	COMPREPLY=($(compgen "$1" -- "$cur"))
+}
+
 _ostia() {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} command= flags= i
 	COMPREPLY=()
@@ -11,27 +16,27 @@ _ostia() {
 		esac
 	done
 	case "$command $prev" in
-	"create --bundle") mapfile -t COMPREPLY < <(compgen -d -- "$cur"); return ;;
-	"create -b") mapfile -t COMPREPLY < <(compgen -d -- "$cur"); return ;;
-	"create --config") mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
-	"create -f") mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
-	"create --console-socket") mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
-	"create --pidfd-socket") mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
-	"create --pid-file") mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+	"create --bundle") _ostia_paths -d; return ;;
+	"create -b") _ostia_paths -d; return ;;
+	"create --config") _ostia_paths -f; return ;;
+	"create -f") _ostia_paths -f; return ;;
+	"create --console-socket") _ostia_paths -f; return ;;
+	"create --pidfd-socket") _ostia_paths -f; return ;;
+	"create --pid-file") _ostia_paths -f; return ;;
 	"create --preserve-fds") return ;;
-	"create --trace") mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
-	"run --bundle") mapfile -t COMPREPLY < <(compgen -d -- "$cur"); return ;;
-	"run -b") mapfile -t COMPREPLY < <(compgen -d -- "$cur"); return ;;
-	"run --config") mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
-	"run -f") mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
-	"run --console-socket") mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
-	"run --pidfd-socket") mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
-	"run --pid-file") mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+	"create --trace") _ostia_paths -f; return ;;
+	"run --bundle") _ostia_paths -d; return ;;
+	"run -b") _ostia_paths -d; return ;;
+	"run --config") _ostia_paths -f; return ;;
+	"run -f") _ostia_paths -f; return ;;
+	"run --console-socket") _ostia_paths -f; return ;;
+	"run --pidfd-socket") _ostia_paths -f; return ;;
+	"run --pid-file") _ostia_paths -f; return ;;
 	"run --preserve-fds") return ;;
-	"run --trace") mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
-	"exec --process") mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
-	"exec -p") mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
-	"exec --cwd") mapfile -t COMPREPLY < <(compgen -d -- "$cur"); return ;;
+	"run --trace") _ostia_paths -f; return ;;
+	"exec --process") _ostia_paths -f; return ;;
+	"exec -p") _ostia_paths -f; return ;;
+	"exec --cwd") _ostia_paths -d; return ;;
 	"exec --env") return ;;
 	"exec -e") return ;;
 	"exec --user") return ;;
@@ -42,18 +47,18 @@ _ostia() {
 	"exec -c") return ;;
 	"exec --apparmor") return ;;
 	"exec --process-label") return ;;
-	"exec --pid-file") mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
-	"exec --console-socket") mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
-	"exec --pidfd-socket") mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+	"exec --pid-file") _ostia_paths -f; return ;;
+	"exec --console-socket") _ostia_paths -f; return ;;
+	"exec --pidfd-socket") _ostia_paths -f; return ;;
 	"exec --preserve-fds") return ;;
 	"exec --cgroup") return ;;
-	"exec --trace") mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
-	"list --format") mapfile -t COMPREPLY < <(compgen -W "table json" -- "$cur"); return ;;
-	"list -f") mapfile -t COMPREPLY < <(compgen -W "table json" -- "$cur"); return ;;
-	"ps --format") mapfile -t COMPREPLY < <(compgen -W "table json" -- "$cur"); return ;;
-	"ps -f") mapfile -t COMPREPLY < <(compgen -W "table json" -- "$cur"); return ;;
-	"update --resources") mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
-	"update -r") mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+	"exec --trace") _ostia_paths -f; return ;;
+	"list --format") COMPREPLY=($(compgen -W "table json" -- "$cur")); return ;;
+	"list -f") COMPREPLY=($(compgen -W "table json" -- "$cur")); return ;;
+	"ps --format") COMPREPLY=($(compgen -W "table json" -- "$cur")); return ;;
+	"ps -f") COMPREPLY=($(compgen -W "table json" -- "$cur")); return ;;
+	"update --resources") _ostia_paths -f; return ;;
+	"update -r") _ostia_paths -f; return ;;
 	"update --blkio-weight") return ;;
 	"update --cpu-period") return ;;
 	"update --cpu-quota") return ;;
@@ -73,33 +78,33 @@ _ostia() {
 	"update --l3-cache-schema") return ;;
 	"update --mem-bw-schema") return ;;
 	"events --interval") return ;;
-	"plan --bundle") mapfile -t COMPREPLY < <(compgen -d -- "$cur"); return ;;
-	"plan -b") mapfile -t COMPREPLY < <(compgen -d -- "$cur"); return ;;
-	"plan --config") mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
-	"plan -f") mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+	"plan --bundle") _ostia_paths -d; return ;;
+	"plan -b") _ostia_paths -d; return ;;
+	"plan --config") _ostia_paths -f; return ;;
+	"plan -f") _ostia_paths -f; return ;;
 	"plan --preserve-fds") return ;;
-	"plan --console-socket") mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
-	"spec --bundle") mapfile -t COMPREPLY < <(compgen -d -- "$cur"); return ;;
-	"spec -b") mapfile -t COMPREPLY < <(compgen -d -- "$cur"); return ;;
-	"explain --format") mapfile -t COMPREPLY < <(compgen -W "text json" -- "$cur"); return ;;
-	"explain -f") mapfile -t COMPREPLY < <(compgen -W "text json" -- "$cur"); return ;;
-	"check --bundle") mapfile -t COMPREPLY < <(compgen -d -- "$cur"); return ;;
-	"check -b") mapfile -t COMPREPLY < <(compgen -d -- "$cur"); return ;;
-	"check --config") mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
-	"check -f") mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
-	"check --format") mapfile -t COMPREPLY < <(compgen -W "text json" -- "$cur"); return ;;
-	"doctor --format") mapfile -t COMPREPLY < <(compgen -W "text json" -- "$cur"); return ;;
-	"doctor -f") mapfile -t COMPREPLY < <(compgen -W "text json" -- "$cur"); return ;;
-	"trace --output") mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
-	"trace -o") mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
-	*" --root") mapfile -t COMPREPLY < <(compgen -d -- "$cur"); return ;;
-	*" --log") mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
-	*" --log-format") mapfile -t COMPREPLY < <(compgen -W "text json" -- "$cur"); return ;;
-	*" --log-level") mapfile -t COMPREPLY < <(compgen -W "debug info warning error" -- "$cur"); return ;;
-	*" --cgroup-manager") mapfile -t COMPREPLY < <(compgen -W "cgroupfs disabled" -- "$cur"); return ;;
-	*" --rootless") mapfile -t COMPREPLY < <(compgen -W "true false auto" -- "$cur"); return ;;
+	"plan --console-socket") _ostia_paths -f; return ;;
+	"spec --bundle") _ostia_paths -d; return ;;
+	"spec -b") _ostia_paths -d; return ;;
+	"explain --format") COMPREPLY=($(compgen -W "text json" -- "$cur")); return ;;
+	"explain -f") COMPREPLY=($(compgen -W "text json" -- "$cur")); return ;;
+	"check --bundle") _ostia_paths -d; return ;;
+	"check -b") _ostia_paths -d; return ;;
+	"check --config") _ostia_paths -f; return ;;
+	"check -f") _ostia_paths -f; return ;;
+	"check --format") COMPREPLY=($(compgen -W "text json" -- "$cur")); return ;;
+	"doctor --format") COMPREPLY=($(compgen -W "text json" -- "$cur")); return ;;
+	"doctor -f") COMPREPLY=($(compgen -W "text json" -- "$cur")); return ;;
+	"trace --output") _ostia_paths -f; return ;;
+	"trace -o") _ostia_paths -f; return ;;
+	*" --root") _ostia_paths -d; return ;;
+	*" --log") _ostia_paths -f; return ;;
+	*" --log-format") COMPREPLY=($(compgen -W "text json" -- "$cur")); return ;;
+	*" --log-level") COMPREPLY=($(compgen -W "debug info warning error" -- "$cur")); return ;;
+	*" --cgroup-manager") COMPREPLY=($(compgen -W "cgroupfs disabled" -- "$cur")); return ;;
+	*" --rootless") COMPREPLY=($(compgen -W "true false auto" -- "$cur")); return ;;
 	*" --handler") return ;;
-	*" --criu") mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+	*" --criu") _ostia_paths -f; return ;;
 	esac
 	case $command in
 	"") flags="create start run exec kill delete state list ps pause resume update events mounts plan spec features explain check doctor trace" ;;
@@ -126,14 +131,14 @@ _ostia() {
 	trace) flags="--output -o" ;;
 	esac
 	if [[ -z $command && $cur != -* ]]; then
-		mapfile -t COMPREPLY < <(compgen -W "$flags" -- "$cur")
+		COMPREPLY=($(compgen -W "$flags" -- "$cur"))
 	elif [[ $cur == -* ]]; then
-		mapfile -t COMPREPLY < <(compgen -W "$flags --root --log --log-format --log-level --debug --cgroup-manager --systemd-cgroup --rootless --handler --criu --version -v --help -h" -- "$cur")
+		COMPREPLY=($(compgen -W "$flags --root --log --log-format --log-level --debug --cgroup-manager --systemd-cgroup --rootless --handler --criu --version -v --help -h" -- "$cur"))
 	else
 		case $command in
 		create | start | run | exec | kill | delete | state | ps | pause | resume | update | events | mounts | plan | explain)
-			mapfile -t COMPREPLY < <(compgen -W "$(ostia list --quiet 2>/dev/null)" -- "$cur") ;;
-		*) mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
+			COMPREPLY=($(compgen -W "$(ostia list --quiet 2>/dev/null)" -- "$cur")) ;;
+		*) _ostia_paths -f ;;
 		esac
 	fi
 }

@@ -73,6 +73,11 @@ func bashCompletion() string {
 		valueCases += bashValues(`*"`, &globalFlags[i])
 	}
 	return generated + `# bash completion for ostia.
+_ostia_paths() {
+	local IFS=$'\n' # names may hold spaces
+	COMPREPLY=($(compgen "$1" -- "$cur"))
+}
+
 _ostia() {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} command= flags= i
 	COMPREPLY=()
@@ -89,14 +94,14 @@ _ostia() {
 	"") flags="` + strings.Join(names, " ") + `" ;;
 ` + commandCases + `	esac
 	if [[ -z $command && $cur != -* ]]; then
-		mapfile -t COMPREPLY < <(compgen -W "$flags" -- "$cur")
+		COMPREPLY=($(compgen -W "$flags" -- "$cur"))
 	elif [[ $cur == -* ]]; then
-		mapfile -t COMPREPLY < <(compgen -W "$flags ` + strings.Join(global, " ") + `" -- "$cur")
+		COMPREPLY=($(compgen -W "$flags ` + strings.Join(global, " ") + `" -- "$cur"))
 	else
 		case $command in
 		` + strings.TrimPrefix(containers, " | ") + `)
-			mapfile -t COMPREPLY < <(compgen -W "$(ostia list --quiet 2>/dev/null)" -- "$cur") ;;
-		*) mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
+			COMPREPLY=($(compgen -W "$(ostia list --quiet 2>/dev/null)" -- "$cur")) ;;
+		*) _ostia_paths -f ;;
 		esac
 	fi
 }
@@ -115,11 +120,11 @@ func bashValues(command string, f *flag) (cases string) {
 		switch v := values(f); v {
 		case "":
 		case "files":
-			reply = ` mapfile -t COMPREPLY < <(compgen -f -- "$cur");`
+			reply = ` _ostia_paths -f;`
 		case "folders":
-			reply = ` mapfile -t COMPREPLY < <(compgen -d -- "$cur");`
+			reply = ` _ostia_paths -d;`
 		default:
-			reply = ` mapfile -t COMPREPLY < <(compgen -W "` + v + `" -- "$cur");`
+			reply = ` COMPREPLY=($(compgen -W "` + v + `" -- "$cur"));`
 		}
 		cases += "\t" + command + " " + w + `")` + reply + " return ;;\n"
 	}
