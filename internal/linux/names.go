@@ -35,10 +35,14 @@ func SyscallName(nr int) string {
 		return "faccessat2"
 	case unix.SYS_FCHDIR:
 		return "fchdir"
+	case unix.SYS_FCHMODAT:
+		return "fchmodat"
 	case unix.SYS_FCHOWN:
 		return "fchown"
 	case unix.SYS_FCHOWNAT:
 		return "fchownat"
+	case unix.SYS_FCNTL:
+		return "fcntl"
 	case unix.SYS_FSCONFIG:
 		return "fsconfig"
 	case unix.SYS_FSMOUNT:
@@ -49,6 +53,10 @@ func SyscallName(nr int) string {
 		return "fstat"
 	case unix.SYS_FSTATFS:
 		return "fstatfs"
+	case unix.SYS_GETCWD:
+		return "getcwd"
+	case unix.SYS_GETPID:
+		return "getpid"
 	case unix.SYS_IOCTL:
 		return "ioctl"
 	case unix.SYS_IOPRIO_SET:
@@ -59,6 +67,8 @@ func SyscallName(nr int) string {
 		return "kill"
 	case unix.SYS_LSEEK:
 		return "lseek"
+	case unix.SYS_LSETXATTR:
+		return "lsetxattr"
 	case unix.SYS_MKDIRAT:
 		return "mkdirat"
 	case unix.SYS_MKNODAT:
@@ -89,6 +99,8 @@ func SyscallName(nr int) string {
 		return "prlimit64"
 	case unix.SYS_READ:
 		return "read"
+	case unix.SYS_SCHED_SETAFFINITY:
+		return "sched_setaffinity"
 	case unix.SYS_SCHED_SETATTR:
 		return "sched_setattr"
 	case unix.SYS_SECCOMP:
@@ -109,6 +121,8 @@ func SyscallName(nr int) string {
 		return "setresuid"
 	case unix.SYS_SETSID:
 		return "setsid"
+	case unix.SYS_SET_MEMPOLICY:
+		return "set_mempolicy"
 	case unix.SYS_SOCKET:
 		return "socket"
 	case unix.SYS_SYMLINKAT:
