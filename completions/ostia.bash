@@ -101,7 +101,7 @@ _ostia() {
 	*" --log") _ostia_paths -f; return ;;
 	*" --log-format") COMPREPLY=($(compgen -W "text json" -- "$cur")); return ;;
 	*" --log-level") COMPREPLY=($(compgen -W "debug info warning error" -- "$cur")); return ;;
-	*" --cgroup-manager") COMPREPLY=($(compgen -W "cgroupfs disabled" -- "$cur")); return ;;
+	*" --cgroup-manager") COMPREPLY=($(compgen -W "cgroupfs systemd disabled" -- "$cur")); return ;;
 	*" --rootless") COMPREPLY=($(compgen -W "true false auto" -- "$cur")); return ;;
 	*" --handler") return ;;
 	*" --criu") _ostia_paths -f; return ;;

@@ -5,7 +5,7 @@ complete -c ostia -l log -r -F -d 'append what goes wrong to FILE (default: only
 complete -c ostia -l log-format -x -a 'text json' -d 'text (default) or json'
 complete -c ostia -l log-level -x -a 'debug info warning error' -d 'debug, info, warning or error; ostia logs errors only, so all are the same'
 complete -c ostia -l debug -d 'the same as --log-level debug'
-complete -c ostia -l cgroup-manager -x -a 'cgroupfs disabled' -d 'cgroupfs (default), systemd or disabled'
+complete -c ostia -l cgroup-manager -x -a 'cgroupfs systemd disabled' -d 'cgroupfs (default), systemd or disabled'
 complete -c ostia -l systemd-cgroup -d 'the same as --cgroup-manager systemd: a scope made by systemd, linux.cgroupsPath is SLICE:PREFIX:NAME'
 complete -c ostia -l rootless -x -a 'true false auto' -d 'go on without the cgroups that may not be made: true, false or auto (default)'
 complete -c ostia -l handler -x -a '' -d 'namespaces, or vm: a virtual machine of its own (default: what the annotation org.ostia.handler or run.oci.handler says; vm when called as krun or ostia-vm)'

@@ -28,7 +28,7 @@ func values(f *flag) string {
 	case f.value == "FORMAT":
 		return "text json"
 	case f.value == "MANAGER":
-		return "cgroupfs disabled"
+		return "cgroupfs systemd disabled"
 	case f.value == "LEVEL":
 		return "debug info warning error"
 	case f.value == "BOOL":
