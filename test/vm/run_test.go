@@ -19,7 +19,7 @@ func TestRun(t *testing.T) {
 // Who the process is, and what it may do, is what config.json says.
 func TestIdentity(t *testing.T) {
 	script := `id; umask; pwd; echo "$GREETING"; ulimit -n; hostname; stat -c '%u:%g' /home; touch /home/x; stat -c '%u:%g %a' /home/x
-grep -E '^(CapEff|CapBnd|CapInh|CapAmb|NoNewPrivs)' /proc/self/status; cat /proc/1/comm`
+grep -E '^(SigIgn|CapEff|CapBnd|CapInh|CapAmb|NoNewPrivs)' /proc/self/status; cat /proc/1/comm`
 	var home string
 	r := runScript(t, "", script, func(c object) {
 		p := process(c)
@@ -35,7 +35,7 @@ grep -E '^(CapEff|CapBnd|CapInh|CapAmb|NoNewPrivs)' /proc/self/status; cat /proc
 		addMount(c, object{"destination": "/home", "type": "bind", "source": home, "options": []string{"rbind", "rw"}})
 	})
 	r.want(t, 0, "uid=1000 gid=1001 groups=20,30\n0027\n/home\nhello there\n77\nmachine\n1000:1001\n1000:1001 640\n"+
-		"CapInh:\t0000000000000020\nCapEff:\t0000000000000020\nCapBnd:\t0000000000000021\nCapAmb:\t0000000000000020\nNoNewPrivs:\t1\ncat\n")
+		"SigIgn:\t0000000000000000\nCapInh:\t0000000000000020\nCapEff:\t0000000000000020\nCapBnd:\t0000000000000021\nCapAmb:\t0000000000000020\nNoNewPrivs:\t1\ncat\n")
 	if st, err := os.Stat(home + "/x"); err != nil || st.Mode().Perm() != 0o640 {
 		t.Errorf("the file on the host: %v %v", st, err)
 	}

@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -14,7 +15,7 @@ import (
 // A terminal's program sees its size, and a change of it; keys have their
 // meaning in the guest.
 func TestTerminal(t *testing.T) {
-	dir := bundle(t, `[ -t 0 ] && stty size; trap 'stty size; exit 4' WINCH; trap 'echo interrupted' INT; echo up; while :; do sleep 1; done`,
+	dir := bundle(t, `[ -t 0 ] && stty size; trap 'stty size' WINCH; trap 'echo interrupted; exit 4' INT; echo up; while :; do sleep 1; done`,
 		func(c object) { process(c)["terminal"] = true })
 	id := name(t)
 	master, slave := openTerminal(t)
@@ -40,19 +41,24 @@ func TestTerminal(t *testing.T) {
 	until := func(word string) {
 		t.Helper()
 		for !strings.Contains(seen, word) {
-			s, ok := <-screen
-			if !ok {
-				t.Fatalf("the terminal ended with %q, want %q", seen, word)
+			select {
+			case s, ok := <-screen:
+				if !ok {
+					t.Fatalf("the terminal ended with %q, want %q", seen, word)
+				}
+				seen += s
+			case <-time.After(patience):
+				_ = c.Process.Kill()
+				t.Fatalf("the terminal shows %q, want %q", seen, word)
 			}
-			seen += s
 		}
 	}
 	until("40 100\r\nup\r\n")
+	setSize(t, master, 50, 132)
+	until("50 132")
 	_, err := master.Write([]byte{3}) // ^C
 	check(t, err)
 	until("interrupted")
-	setSize(t, master, 50, 132)
-	until("50 132")
 	for range screen {
 	}
 	if _ = c.Wait(); c.ProcessState.ExitCode() != 4 {

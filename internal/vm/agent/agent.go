@@ -34,11 +34,12 @@ type agent struct {
 // Main never returns: the monitor ends the machine.
 func Main() {
 	a := &agent{sessions: map[uint32]*session{}}
-	// What a process sends to init is not for us; SIGCHLD is the reaper's.
-	signal.Ignore(unix.SIGHUP, unix.SIGINT, unix.SIGTERM, unix.SIGQUIT, unix.SIGPIPE)
+	// What a process sends to init is not for us. Caught and dropped: what is
+	// ignored would be so in every process of the guest. SIGCHLD is the reaper's.
+	signal.Notify(make(chan os.Signal), unix.SIGHUP, unix.SIGINT, unix.SIGTERM, unix.SIGQUIT, unix.SIGPIPE)
 	err := a.prepare()
 	if err == nil {
-		go a.begin(&wire.Message{Kind: wire.Start, Terminal: a.machine.Terminal, Size: wire.Size{Rows: a.machine.Rows, Columns: a.machine.Columns}})
+		a.begin(&wire.Message{Kind: wire.Start, Terminal: a.machine.Terminal, Size: wire.Size{Rows: a.machine.Rows, Columns: a.machine.Columns}})
 		err = a.listen()
 	}
 	fmt.Fprintln(os.Stderr, "ostia agent:", err)
@@ -94,7 +95,7 @@ func (a *agent) listen() error {
 		}
 		switch m.Kind {
 		case wire.Start:
-			go a.begin(m)
+			a.begin(m)
 		case wire.Signal, wire.Resize:
 			if s := a.session(m.Session); s != nil {
 				s.tell(m)

@@ -31,12 +31,18 @@ type session struct {
 	outputs sync.WaitGroup
 }
 
-// begin runs a process from start to end.
+// begin begins a session: what the host says of it next finds it.
 func (a *agent) begin(m *wire.Message) {
 	s := &session{a: a, id: m.Session, size: m.Size}
 	a.mu.Lock()
 	a.sessions[s.id] = s
 	a.mu.Unlock()
+	go s.run(m)
+}
+
+// run runs a process from start to end.
+func (s *session) run(m *wire.Message) {
+	a := s.a
 	defer func() {
 		a.mu.Lock()
 		delete(a.sessions, s.id)
