@@ -15,9 +15,11 @@ var (
 	pending   uint64
 )
 
-// forwarded are the signals that a foreground run or exec passes on.
+// forwarded are the signals that a foreground run or exec passes on. Not
+// SIGWINCH: what has changed is our terminal, and os/signal, which then has the
+// container's resized, does not get a signal whose handler is not Go's.
 var forwarded = [...]unix.Signal{unix.SIGHUP, unix.SIGINT, unix.SIGQUIT, unix.SIGUSR1, unix.SIGUSR2, unix.SIGALRM, unix.SIGTERM,
-	unix.SIGCONT, unix.SIGTSTP, unix.SIGTTIN, unix.SIGTTOU, unix.SIGWINCH, unix.SIGIO, unix.SIGPWR}
+	unix.SIGCONT, unix.SIGTSTP, unix.SIGTTIN, unix.SIGTTOU, unix.SIGIO, unix.SIGPWR}
 
 // Forward has the signals of a foreground process handled by passing them on:
 // from now on they are kept, and after ForwardTo they are sent. The handler is
