@@ -36,7 +36,7 @@ func Main() {
 	a := &agent{sessions: map[uint32]*session{}}
 	// What a process sends to init is not for us. Caught and dropped: what is
 	// ignored would be so in every process of the guest. SIGCHLD is the reaper's.
-	signal.Notify(make(chan os.Signal), unix.SIGHUP, unix.SIGINT, unix.SIGTERM, unix.SIGQUIT, unix.SIGPIPE)
+	signal.Notify(make(chan os.Signal, 1), unix.SIGHUP, unix.SIGINT, unix.SIGTERM, unix.SIGQUIT, unix.SIGPIPE)
 	err := a.prepare()
 	if err == nil {
 		a.begin(&wire.Message{Kind: wire.Start, Terminal: a.machine.Terminal, Size: wire.Size{Rows: a.machine.Rows, Columns: a.machine.Columns}})
