@@ -47,6 +47,7 @@ func openTerminal(wanted bool, socket string, detach bool, f *files, in *plan.In
 		return nil, failed("terminal", "", err)
 	}
 	in.FDs.Console = f.add(p[1])
+	in.Foreground = true
 	return &terminal{sock: p[0], master: -1}, nil
 }
 
@@ -123,7 +124,9 @@ func (t *terminal) raw() {
 	t.saved = old
 	raw := *old
 	raw.Iflag &^= unix.IGNBRK | unix.BRKINT | unix.PARMRK | unix.ISTRIP | unix.INLCR | unix.IGNCR | unix.ICRNL | unix.IXON
-	raw.Oflag &^= unix.OPOST
+	if inner, err := unix.IoctlGetTermios(t.master, unix.TCGETS); err == nil && inner.Oflag&unix.ONLCR != 0 {
+		raw.Oflag &^= unix.OPOST // one of the two adds carriage returns
+	}
 	raw.Lflag &^= unix.ECHO | unix.ECHONL | unix.ICANON | unix.ISIG | unix.IEXTEN
 	raw.Cflag = raw.Cflag&^(unix.CSIZE|unix.PARENB) | unix.CS8
 	raw.Cc[unix.VMIN], raw.Cc[unix.VTIME] = 1, 0

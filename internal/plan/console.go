@@ -49,6 +49,15 @@ func (c *compiler) openTerminal() stage.Cell {
 	if b := c.in.Process.ConsoleSize; b != nil {
 		c.Do("set size", unix.SYS_IOCTL, master.Val(), stage.Imm(unix.TIOCSWINSZ), c.U32(uint32(b.Height)|uint32(b.Width)<<16, 0))
 	}
+	if c.in.Foreground && c.in.Machine == nil {
+		// The runtime's own terminal, if it has one, adds the carriage returns,
+		// as with runc: what is not shown on a terminal has none. Here, where
+		// nothing has been written yet. A machine's guest has a terminal of its own.
+		termios := c.U32(make([]uint32, 9)...)
+		c.Do("get attributes", unix.SYS_IOCTL, peer.Val(), stage.Imm(unix.TCGETS), termios)
+		c.Set(stage.CellAt(termios, 4), stage.Imm(unix.OPOST)) // c_oflag of a new one: OPOST|ONLCR
+		c.Do("set attributes", unix.SYS_IOCTL, peer.Val(), stage.Imm(unix.TCSETS), termios)
+	}
 	// The terminal belongs to who will use it.
 	c.Do("set owner", unix.SYS_FCHOWN, peer.Val(), stage.Imm(int(int32(c.in.Process.User.UID))), stage.Imm(-1)).Ignore(unix.EPERM)
 	c.Do("send to the console socket", unix.SYS_SENDMSG, stage.Imm(c.in.FDs.Console), msg, stage.Imm(0))

@@ -29,6 +29,7 @@ type Input struct {
 	Placed       bool   // wait until the runtime has put the process into its cgroup
 	Ask          bool   // be judged before going on; without it the final execve is the verdict
 	Trace        bool
+	Foreground   bool // the runtime copies between the process's terminal and its own
 	NoPivot      bool
 	NoNewKeyring bool
 }
