@@ -48,8 +48,10 @@ func exec(in *invocation) (int, error) {
 	} else if len(in.args) < 2 {
 		return 0, usageError("exec: no command and no --process: " + in.command.usage())
 	}
-	if in.given("no-new-privs") && !in.is("no-new-privs") {
-		return 0, usageError("exec: --no-new-privs=false: not built yet: use --process")
+	var noNewPrivs *bool
+	if in.given("no-new-privs") {
+		given := in.is("no-new-privs")
+		noNewPrivs = &given
 	}
 	listen, err := listenFDs()
 	if err != nil {
@@ -72,7 +74,7 @@ func exec(in *invocation) (int, error) {
 		AdditionalGids: in.ids("additional-gids"),
 		Caps:           in.texts("cap"),
 		TTY:            in.is("tty"),
-		NoNewPrivs:     in.is("no-new-privs"),
+		NoNewPrivs:     noNewPrivs,
 		Apparmor:       in.text("apparmor"),
 		ProcessLabel:   in.text("process-label"),
 		Detach:         in.is("detach"),

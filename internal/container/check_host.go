@@ -2,6 +2,7 @@ package container
 
 import (
 	"errors"
+	"math/bits"
 	"os"
 	"slices"
 	"strings"
@@ -45,6 +46,12 @@ func (c *check) host() {
 	if c.spec.Process != nil && c.spec.Process.Capabilities != nil {
 		for _, name := range c.spec.Process.Capabilities.Unknown {
 			c.refuse("process.capabilities", errors.New(name+" is no capability of this kernel: it is ignored"))
+			c.list[len(c.list)-1].Warning = true
+		}
+		caps := c.spec.Process.Capabilities
+		if lost := caps.Ambient &^ (caps.Permitted & caps.Inheritable); lost != 0 {
+			name := spec.CapabilityName(bits.TrailingZeros64(lost))
+			c.refuse("process.capabilities.ambient", errors.New(name+" is ignored: add it to permitted and to inheritable"))
 			c.list[len(c.list)-1].Warning = true
 		}
 	}

@@ -43,7 +43,7 @@ type ExecOptions struct {
 	AdditionalGids []uint32
 	Caps           []string
 	TTY            bool
-	NoNewPrivs     bool
+	NoNewPrivs     *bool // nil: as the container's process
 	Apparmor       string
 	ProcessLabel   string
 	Detach         bool

@@ -179,10 +179,14 @@ func (e *execution) makeProcess() (*spec.Process, error) {
 			caps.Bounding |= 1 << bit
 			caps.Effective |= 1 << bit
 			caps.Permitted |= 1 << bit
+			// Only what is inheritable can be ambient (capabilities(7)).
+			caps.Ambient |= caps.Inheritable & (1 << bit)
 		}
 		p.Capabilities = &caps
 	}
-	p.NoNewPrivileges = p.NoNewPrivileges || o.NoNewPrivs
+	if o.NoNewPrivs != nil {
+		p.NoNewPrivileges = *o.NoNewPrivs
+	}
 	if o.Apparmor != "" {
 		p.ApparmorProfile = o.Apparmor
 	}

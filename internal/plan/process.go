@@ -136,8 +136,11 @@ func (c *compiler) capabilities(caps *spec.Capabilities, noNewPrivs bool) {
 	c.capset(caps.Effective, permitted, caps.Inheritable)
 	c.About("process.capabilities.ambient", -1, "")
 	zero := stage.Imm(0)
+	// One that is not permitted and inheritable cannot be (capabilities(7)): as
+	// with runc, the process goes without it.
+	ambient := caps.Ambient & caps.Permitted & caps.Inheritable
 	for i := range unix.CAP_LAST_CAP + 1 {
-		if caps.Ambient>>i&1 != 0 {
+		if ambient>>i&1 != 0 {
 			c.Do("raise", unix.SYS_PRCTL, stage.Imm(unix.PR_CAP_AMBIENT), stage.Imm(unix.PR_CAP_AMBIENT_RAISE), stage.Imm(i), zero, zero)
 		}
 	}
