@@ -12,6 +12,12 @@ import (
 
 const root = "/sys/fs/cgroup"
 
+// Unified reports whether version 2 alone is mounted on /sys/fs/cgroup.
+func Unified() bool {
+	var st unix.Statfs_t
+	return unix.Statfs(root, &st) == nil && st.Type == unix.CGROUP2_SUPER_MAGIC
+}
+
 // Resolve works out where a container's cgroup will be and makes nothing. An
 // absolute cgroupsPath (linux.cgroupsPath) is below the hierarchies' roots; a
 // relative one is below this process's cgroup on version 1 and beside it on
@@ -34,8 +40,7 @@ func Resolve(cgroupsPath, id string) (*Group, error) {
 	if inner == "/" {
 		return nil, errors.New("is the root of the hierarchies: name a cgroup below it")
 	}
-	var st unix.Statfs_t
-	if err := unix.Statfs(root, &st); err == nil && st.Type == unix.CGROUP2_SUPER_MAGIC {
+	if Unified() {
 		parent := "/"
 		if !absolute {
 			text, err := file.Read("/proc/self/cgroup")

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 
+	"ostia/internal/cgroup"
 	"ostia/internal/file"
 	"ostia/internal/spec"
 
@@ -36,7 +37,7 @@ func writeSpec(in *invocation) (int, error) {
 		return 0, &failure{path, err}
 	}
 	defer unix.Close(fd)
-	text := spec.Default(in.is("rootless"), uint32(os.Geteuid()), uint32(os.Getegid()))
+	text := spec.Default(in.is("rootless"), cgroup.Unified(), uint32(os.Geteuid()), uint32(os.Getegid()))
 	if err := file.WriteAll(fd, text); err != nil {
 		return 0, &failure{path, err}
 	}

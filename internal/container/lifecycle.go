@@ -6,6 +6,7 @@ import (
 	"syscall"
 	"time"
 
+	"ostia/internal/cgroup"
 	"ostia/internal/program"
 	"ostia/internal/spec"
 	"ostia/internal/state"
@@ -82,17 +83,10 @@ func (r *Runtime) Kill(id string, sig syscall.Signal, all bool) error {
 	}
 	defer d.Close()
 	st := r.status(d, s)
-	if all || !s.OwnPidNS {
-		// Without a pid namespace of its own the first process's end does not
-		// end the others.
-		if g := s.Cgroup; g != nil {
-			if !all && st == Stopped {
-				return failed("kill", id, ErrNotRunning)
-			}
-			if all || sig == unix.SIGKILL {
-				return failed("kill", id, g.Kill(sig))
-			}
-		}
+	// Without a pid namespace of its own the first process's end does not end
+	// the others: what is left of a container that has stopped can be killed.
+	if g := s.Cgroup; g != nil && (all || !s.OwnPidNS && sig == unix.SIGKILL && (st != Stopped || inhabited(g))) {
+		return failed("kill", id, g.Kill(sig))
 	}
 	if st == Stopped {
 		return failed("kill", id, ErrNotRunning)
@@ -111,6 +105,12 @@ func (r *Runtime) Kill(id string, sig syscall.Signal, all bool) error {
 		err = s.Cgroup.Thaw()
 	}
 	return failed("kill", id, err)
+}
+
+// inhabited reports whether a cgroup has processes.
+func inhabited(g *cgroup.Group) bool {
+	pids, _ := g.Processes()
+	return len(pids) > 0
 }
 
 // Delete removes a stopped container, or with force any container and what is

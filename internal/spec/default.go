@@ -8,8 +8,9 @@ var defaultCapabilities = []string{"CAP_AUDIT_WRITE", "CAP_KILL", "CAP_NET_BIND_
 
 // Default is the text of a config.json to begin with: a shell in the folder
 // rootfs, as runc spec and crun spec write it. For rootless, host ids uid and
-// gid become the container's root.
-func Default(rootless bool, uid, gid uint32) []byte {
+// gid become the container's root. A cgroup namespace is asked for where the
+// host has cgroup v2.
+func Default(rootless, cgroup2 bool, uid, gid uint32) []byte {
 	e := json.NewEncoder("\t")
 	e.Object(func() {
 		e.Key("ociVersion").String(Version)
@@ -20,7 +21,7 @@ func Default(rootless bool, uid, gid uint32) []byte {
 		})
 		e.Key("hostname").String("ostia")
 		e.Key("mounts").Array(func() { defaultMounts(e, rootless) })
-		e.Key("linux").Object(func() { defaultLinux(e, rootless, uid, gid) })
+		e.Key("linux").Object(func() { defaultLinux(e, rootless, cgroup2, uid, gid) })
 	})
 	return append(e.Bytes(), '\n')
 }
@@ -77,7 +78,7 @@ func defaultMounts(e *json.Encoder, rootless bool) {
 	}
 }
 
-func defaultLinux(e *json.Encoder, rootless bool, uid, gid uint32) {
+func defaultLinux(e *json.Encoder, rootless, cgroup2 bool, uid, gid uint32) {
 	mapping := func(id uint32) {
 		e.Array(func() {
 			e.Object(func() {
@@ -102,9 +103,14 @@ func defaultLinux(e *json.Encoder, rootless bool, uid, gid uint32) {
 			})
 		})
 	}
-	namespaces := []string{"pid", "network", "ipc", "uts", "mount", "cgroup"}
+	namespaces := []string{"pid", "ipc", "uts", "mount"}
 	if rootless {
-		namespaces = []string{"pid", "ipc", "uts", "mount", "cgroup", "user"}
+		namespaces = append(namespaces, "user")
+	} else {
+		namespaces = append(namespaces, "network")
+	}
+	if cgroup2 {
+		namespaces = append(namespaces, "cgroup")
 	}
 	e.Key("namespaces").Array(func() {
 		for _, kind := range namespaces {

@@ -31,7 +31,7 @@ func TestUnknown(t *testing.T) {
 	if !slices.Equal(got, want) {
 		t.Errorf("got\n%q\nwant\n%q", got, want)
 	}
-	for _, text := range []string{string(Default(false, 0, 0)), string(Default(true, 1, 1))} {
+	for _, text := range []string{string(Default(false, true, 0, 0)), string(Default(true, false, 1, 1))} {
 		if list := Unknown(text); len(list) > 0 {
 			t.Error(list)
 		}

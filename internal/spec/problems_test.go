@@ -39,7 +39,7 @@ func TestProblems(t *testing.T) {
 	if _, err := Decode(text); err == nil || err.Error() != want[0] {
 		t.Error(err)
 	}
-	if s, list := Problems(string(Default(true, 1000, 1000))); s == nil || len(list) > 0 {
+	if s, list := Problems(string(Default(true, true, 1000, 1000))); s == nil || len(list) > 0 {
 		t.Error(list)
 	}
 	if s, list := Problems("{"); s != nil || len(list) != 1 {
@@ -50,8 +50,8 @@ func TestProblems(t *testing.T) {
 // FuzzProblems: no configuration is refused that has no problem, and none is
 // taken that has one.
 func FuzzProblems(f *testing.F) {
-	f.Add(string(Default(false, 0, 0)))
-	f.Add(string(Default(true, 1, 1)))
+	f.Add(string(Default(false, true, 0, 0)))
+	f.Add(string(Default(true, false, 1, 1)))
 	f.Add(`{"process":{"args":[1,"a"],"cwd":"/"},"root":{},"linux":{"seccomp":{"syscalls":[{"args":[{}]}]},"sysctl":{"a..b":""}},"a":1,"a":2}`)
 	f.Fuzz(func(t *testing.T, text string) {
 		_, list := Problems(text)
