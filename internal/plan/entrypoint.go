@@ -97,6 +97,7 @@ func (c *compiler) execute() {
 	if notify {
 		// The listener must reach its agent before create returns.
 		c.seccomp()
+		c.About("process.args[0]", -1, c.in.Process.Args[0])
 	}
 	// From here on the end of the socket tells that the runtime is gone. It may
 	// end as soon as it has given its word.
@@ -113,6 +114,7 @@ func (c *compiler) execute() {
 	c.WriteTrace(c.in.FDs.Trace)
 	if !notify {
 		c.seccomp()
+		c.About("process.args[0]", -1, c.in.Process.Args[0])
 	}
 	if !c.in.Ask {
 		c.executeFirst()

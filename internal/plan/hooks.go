@@ -21,31 +21,39 @@ func (c *compiler) hooksBeforePivot() {
 		// runc and crun run them in the root, though the old one is in sight.
 		c.Do("enter the root", unix.SYS_FCHDIR, c.root.Val())
 	}
-	c.hooks("hooks.createContainer", h.CreateContainer, nil)
+	c.hooks("hooks.createContainer", h.CreateContainer, nil, false)
 }
 
 // startContainerHooks run in the container after start, before the entry
-// point.
+// point, under its seccomp filter. The one that waits for them is not under it
+// yet, unless a listener made it so early.
 func (c *compiler) startContainerHooks() {
 	// One that names no environment has the process's, as with runc.
-	c.hooks("hooks.startContainer", c.spec.Hooks.StartContainer, &c.env)
+	c.hooks("hooks.startContainer", c.spec.Hooks.StartContainer, &c.env, !c.in.Seccomp.Notify)
 }
 
-// hooks runs hooks, those without an environment of their own in env.
-func (c *compiler) hooks(pointer string, hooks []spec.Hook, env *stage.Arg) {
+// hooks runs hooks, those without an environment of their own in env, filtered
+// under the seccomp filter.
+func (c *compiler) hooks(pointer string, hooks []spec.Hook, env *stage.Arg, filtered bool) {
 	for i := range hooks {
-		c.About(pointer, i, hooks[i].Path)
+		about := func() { c.About(pointer, i, hooks[i].Path) }
+		about()
 		e := c.Vec(hooks[i].Env)
 		if hooks[i].Env == nil && env != nil {
 			e = *env
 		}
-		c.hook(&hooks[i], e)
+		c.hook(&hooks[i], e, func() {
+			if filtered {
+				c.seccomp()
+				about()
+			}
+		})
 	}
 }
 
 // hook runs a program with the state on its stdin and waits for it, at most
-// for its timeout.
-func (c *compiler) hook(h *spec.Hook, env stage.Arg) {
+// for its timeout. confine are the last ops before the program.
+func (c *compiler) hook(h *spec.Hook, env stage.Arg, confine func()) {
 	pid, status, ready := c.Cell(), c.reportWord(ReportValue), c.Cell()
 	isParent, isChild, late, ended := c.NewLabel(), c.NewLabel(), c.NewLabel(), c.NewLabel()
 	pollfd := c.U32(0, unix.POLLIN)
@@ -63,6 +71,7 @@ func (c *compiler) hook(h *spec.Hook, env stage.Arg) {
 	c.Do("give the state", unix.SYS_DUP3, stage.Imm(c.in.FDs.HookState), zero, zero)
 	c.Do("take the output", unix.SYS_DUP3, stage.Imm(c.in.FDs.HookStdout), stage.Imm(1), zero)
 	c.Do("take the output", unix.SYS_DUP3, stage.Imm(c.in.FDs.HookStderr), stage.Imm(2), zero)
+	confine()
 	c.Do("run", unix.SYS_EXECVE, c.Str(h.Path), c.Vec(args), env)
 
 	c.Place(isParent)

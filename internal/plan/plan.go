@@ -114,6 +114,7 @@ type compiler struct {
 	program    stage.Cell // address of the entry point's path
 	argv       stage.Arg
 	env        stage.Arg
+	fprog      stage.Arg   // the seccomp filter, made once
 	home       stage.Arg   // HOME=..., to be filled in
 	names      []string    // candidates
 	paths      []stage.Arg // the same

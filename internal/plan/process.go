@@ -168,8 +168,7 @@ func (c *compiler) seccomp() {
 	if raise {
 		c.capset(caps.Effective|1<<unix.CAP_SYS_ADMIN, caps.Permitted|1<<unix.CAP_SYS_ADMIN, caps.Inheritable)
 	}
-	fprog := c.U64(uint64(len(f.Program)/8), 0)
-	c.Ptr(fprog, 8, c.Bytes(f.Program))
+	fprog := c.filter()
 	flags := f.Flags
 	if f.Notify {
 		flags |= unix.SECCOMP_FILTER_FLAG_NEW_LISTENER
@@ -180,7 +179,15 @@ func (c *compiler) seccomp() {
 	if raise {
 		c.capset(caps.Effective, caps.Permitted, caps.Inheritable)
 	}
-	c.About("process.args[0]", -1, c.in.Process.Args[0])
+}
+
+// filter is a struct sock_fprog.
+func (c *compiler) filter() stage.Arg {
+	if c.fprog == (stage.Arg{}) {
+		c.fprog = c.U64(uint64(len(c.in.Seccomp.Program)/8), 0)
+		c.Ptr(c.fprog, 8, c.Bytes(c.in.Seccomp.Program))
+	}
+	return c.fprog
 }
 
 // listener loads a filter with a listener, which the runtime takes from this

@@ -157,7 +157,7 @@ func Find(name string) (string, error) {
 func Ended(status unix.WaitStatus, output string) string {
 	text := "exit status " + strconv.Itoa(status.ExitStatus())
 	if status.Signaled() {
-		text = "signal " + strconv.Itoa(int(status.Signal()))
+		text = "signal " + strconv.Itoa(int(status.Signal())) + " (" + status.Signal().String() + ")"
 	}
 	if said := OneLine(output); said != "" {
 		text += ": " + said

@@ -22,7 +22,7 @@ func TestRunTimeout(t *testing.T) {
 	seconds := 1
 	p := Program{Path: "/bin/sh", Args: []string{"sh", "-c", "echo waiting; exec sleep 1000"}, Timeout: &seconds}
 	out, status, err := p.Run()
-	if err != ErrTimeout || out != "waiting\n" || Ended(status, "") != "signal 9" {
+	if err != ErrTimeout || out != "waiting\n" || Ended(status, "") != "signal 9 (killed)" {
 		t.Errorf("%q, %v, %v", out, status, err)
 	}
 }
