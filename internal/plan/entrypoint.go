@@ -188,7 +188,42 @@ func (c *compiler) beJudged() {
 func (c *compiler) waitForStart() {
 	fds := &c.in.FDs
 	c.Do("close the socket", unix.SYS_CLOSE, stage.Imm(fds.Sync))
+	// A filter that is loaded already need not allow what it takes.
+	if c.isNew(unix.CLONE_NEWPID) && !c.in.Seccomp.Notify {
+		c.endBySignalUntil(fds.Start)
+	}
 	c.Do("wait for start", unix.SYS_READ, stage.Imm(fds.Start), c.report.head, stage.Imm(1))
+}
+
+// endBySignalUntil waits until fd can be read, or ends by a signal that ends
+// programs. A pid namespace's first process that has no handlers does not get
+// these (pid_namespaces(7)), unless they are blocked.
+func (c *compiler) endBySignalUntil(fd int) {
+	deadly := [...]unix.Signal{unix.SIGTERM, unix.SIGINT, unix.SIGHUP, unix.SIGQUIT}
+	const setSize, pending = 8, unix.POLLIN << 16 // of pollfd.revents
+	set := uint64(0)
+	for _, sig := range deadly {
+		set |= 1 << (sig - 1)
+	}
+	blocked, before := c.U64(set), c.U64(0)
+	polled := c.U32(uint32(fd), unix.POLLIN, 0, unix.POLLIN)
+	signals, revents := stage.CellAt(polled, 8), stage.CellAt(polled, 12)
+	none := c.NewLabel()
+	zero, size := stage.Imm(0), stage.Imm(setSize)
+	c.Do("block signals", unix.SYS_RT_SIGPROCMASK, stage.Imm(unix.SIG_BLOCK), blocked, before, size)
+	c.Do("signalfd", unix.SYS_SIGNALFD4, stage.Imm(-1), blocked, size, stage.Imm(unix.SFD_CLOEXEC)).To(signals)
+	c.Do("wait for start or a signal", unix.SYS_PPOLL, polled, stage.Imm(2), zero, zero, zero)
+	c.If(revents.Val(), pending, pending, none)
+	c.Do("read the signal", unix.SYS_READ, signals.Val(), c.report.head, stage.Imm(HeadSize))
+	for _, sig := range deadly {
+		other := c.NewLabel()
+		c.If(stage.CellAt(c.report.head, 0).Val(), -1, int(sig), other)
+		c.exit(128 + int(sig))
+		c.Place(other)
+	}
+	c.Place(none)
+	c.Do("close", unix.SYS_CLOSE, signals.Val())
+	c.Do("unblock signals", unix.SYS_RT_SIGPROCMASK, stage.Imm(unix.SIG_SETMASK), before, zero, size)
 }
 
 // tooLate is the end of a container whose execve failed after start had
