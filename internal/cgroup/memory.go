@@ -186,7 +186,7 @@ func given(v *int64) int64 {
 	if v == nil {
 		return 0
 	}
-	return max(*v, -1)
+	return *v
 }
 
 // numberOrMax is a number as version 2 writes it, below 0 no limit.

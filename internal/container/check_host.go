@@ -23,7 +23,7 @@ func (c *check) host() {
 	}
 	for i := range c.spec.Linux.Namespaces {
 		if n := &c.spec.Linux.Namespaces[i]; n.Path != "" {
-			fd, err := openNamespace(n)
+			fd, err := openNamespace(c.spec, n)
 			c.refuse(element("linux.namespaces", i)+".path "+n.Path, err)
 			unix.Close(fd)
 		}

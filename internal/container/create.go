@@ -341,7 +341,7 @@ func (c *creation) openNamespaces(f *files, in *plan.Input, sys *syscall.SysProc
 		if n.Path == "" {
 			continue
 		}
-		fd, err := openNamespace(n)
+		fd, err := openNamespace(c.spec, n)
 		if err != nil {
 			return &spec.Error{Pointer: "linux.namespaces[" + strconv.Itoa(i) + "].path " + n.Path, Err: err}
 		}
@@ -360,20 +360,24 @@ func (c *creation) openNamespaces(f *files, in *plan.Input, sys *syscall.SysProc
 	return nil
 }
 
-// openNamespace opens the file of a namespace and checks its kind.
-func openNamespace(n *spec.Namespace) (int, error) {
+// openNamespace opens the file of a namespace and checks what it is.
+func openNamespace(s *spec.Spec, n *spec.Namespace) (int, error) {
 	fd, err := unix.Open(n.Path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return -1, err
 	}
 	kind, err := unix.IoctlRetInt(fd, unix.NS_GET_NSTYPE)
+	switch {
+	case err != nil:
+		err = errors.New("is not a namespace file: give one like /proc/PID/ns/" + strings.TrimSuffix(n.Type, "work"))
+	case uint64(kind) != n.Flag:
+		err = errors.New("is a namespace of another kind than " + n.Type)
+	default:
+		err = keepHostSysctls(s, n, fd)
+	}
 	if err != nil {
 		unix.Close(fd)
-		return -1, errors.New("is not a namespace file: give one like /proc/PID/ns/" + strings.TrimSuffix(n.Type, "work"))
-	}
-	if uint64(kind) != n.Flag {
-		unix.Close(fd)
-		return -1, errors.New("is a namespace of another kind than " + n.Type)
+		return -1, err
 	}
 	return fd, nil
 }
@@ -442,6 +446,8 @@ func (c *creation) milestone(r *launch.Report) (done bool, err error) {
 		}
 	case plan.WantCopyUp:
 		err = copyUp(c.stage, int(r.Value), int(r.HeadLen))
+	case plan.WantIDMap:
+		err = c.idmapTaken(int(r.Value), int(r.HeadLen))
 	case plan.WantTarget:
 		err = makeTarget(c.stage, int(r.Value), c.plan.Targets[r.HeadLen])
 	case plan.WantHome:

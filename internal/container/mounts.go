@@ -22,7 +22,11 @@ func (c *creation) openMounts(f *files, in *plan.Input, _ *syscall.SysProcAttr) 
 		newUser = newUser || c.spec.Linux.Namespaces[i].Flag == unix.CLONE_NEWUSER
 	}
 	for i := range c.spec.Mounts {
-		if m := &c.spec.Mounts[i]; plan.IDMapped(m) || newUser && isBind(m) && canMount() {
+		m := &c.spec.Mounts[i]
+		if _, own := plan.BelowRoot(c.rootfs, m.Source); own && isBind(m) {
+			continue // only the stage sees what the mounts before put there
+		}
+		if plan.IDMapped(m) || newUser && isBind(m) && canMount() {
 			if err := c.give(f, in, i); err != nil {
 				return err
 			}
@@ -160,6 +164,20 @@ func accessTimes(flags int64) (attr uint64) {
 		attr |= unix.MOUNT_ATTR_NODIRATIME
 	}
 	return attr
+}
+
+// idmapTaken maps the ids of a detached mount that the stage has made.
+func (c *creation) idmapTaken(fd, i int) error {
+	m := &c.spec.Mounts[i]
+	tree, err := c.stage.Take(fd)
+	if err == nil {
+		err = c.idmap(tree, m)
+		unix.Close(tree)
+	}
+	if err != nil {
+		return &spec.Error{Pointer: "mounts[" + strconv.Itoa(i) + "] " + m.Destination, Err: err}
+	}
+	return nil
 }
 
 // idmap gives a detached mount the mappings of its entry, or the container's.

@@ -99,6 +99,8 @@ func SyscallName(nr int) string {
 		return "prlimit64"
 	case unix.SYS_READ:
 		return "read"
+	case unix.SYS_RT_SIGPROCMASK:
+		return "rt_sigprocmask"
 	case unix.SYS_SCHED_SETAFFINITY:
 		return "sched_setaffinity"
 	case unix.SYS_SCHED_SETATTR:
@@ -123,6 +125,8 @@ func SyscallName(nr int) string {
 		return "setsid"
 	case unix.SYS_SET_MEMPOLICY:
 		return "set_mempolicy"
+	case unix.SYS_SIGNALFD4:
+		return "signalfd4"
 	case unix.SYS_SOCKET:
 		return "socket"
 	case unix.SYS_SYMLINKAT:

@@ -74,7 +74,7 @@ func (c *compiler) mount(i int, m *spec.Mount) error {
 		c.Set(fd, stage.Imm(c.in.FDs.Prepared[i]))
 		c.attachBind(fd, dest, &o, flags, resolve)
 	case o.bind:
-		c.bind(m, dest, &o, flags, resolve)
+		c.bind(i, m, dest, &o, flags, resolve)
 	case m.Type == "cgroup" || m.Type == "cgroup2":
 		c.cgroupMount(dest, &o)
 	case m.Type == "tmpfs":
@@ -92,11 +92,10 @@ func (c *compiler) mount(i int, m *spec.Mount) error {
 // destination is where a mount goes, cleaned. One below the root's own path on
 // the host is meant to be below the root, as with runc.
 func (c *compiler) destination(m *spec.Mount) string {
-	dest := clean(m.Destination)
-	if root := clean(c.in.Rootfs); root != "" && strings.HasPrefix(dest, root+"/") {
-		return dest[len(root)+1:]
+	if below, ok := BelowRoot(c.in.Rootfs, m.Destination); ok {
+		return below
 	}
-	return dest
+	return clean(m.Destination)
 }
 
 // tmpfs mounts a new tmpfs. It becomes read-only at the end: what follows may
@@ -172,19 +171,37 @@ func (c *compiler) propagate(mnt stage.Cell, types []int) {
 	}
 }
 
-// bind mounts a path of the host.
-func (c *compiler) bind(m *spec.Mount, dest string, o *options, flags, resolve uint64) {
-	open := unix.OPEN_TREE_CLONE | unix.OPEN_TREE_CLOEXEC
+// bind mounts a path of the host, or of the container's own root as the mounts
+// before have made it.
+func (c *compiler) bind(i int, m *spec.Mount, dest string, o *options, flags, resolve uint64) {
+	open, follow := unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC, uint64(0)
 	if o.recursive {
 		open |= unix.AT_RECURSIVE
 	}
-	if o.nofollowSource {
-		open |= unix.AT_SYMLINK_NOFOLLOW
-	}
 	fd := c.Cell()
-	c.Do("bind "+m.Source, unix.SYS_OPEN_TREE, stage.Imm(unix.AT_FDCWD), c.Str(m.Source), stage.Imm(open)).To(fd)
+	if below, ok := BelowRoot(c.in.Rootfs, m.Source); ok {
+		if o.nofollowSource {
+			follow = unix.O_NOFOLLOW
+		}
+		source := c.Cell()
+		c.openat2("bind "+m.Source, c.root.Val(), c.Str(below), c.how(follow, inRoot)).To(source)
+		c.Do("bind "+m.Source, unix.SYS_OPEN_TREE, source.Val(), c.empty, stage.Imm(open|unix.AT_EMPTY_PATH)).To(fd)
+		c.Do("close", unix.SYS_CLOSE, source.Val())
+	} else {
+		if o.nofollowSource {
+			open |= unix.AT_SYMLINK_NOFOLLOW
+		}
+		c.Do("bind "+m.Source, unix.SYS_OPEN_TREE, stage.Imm(unix.AT_FDCWD), c.Str(m.Source), stage.Imm(open)).To(fd)
+	}
 	c.bindAttributes(fd, o)
 	c.setAttr(fd, o.rattr, 0, true)
+	if IDMapped(m) {
+		// It takes the capabilities of the namespace that owns the file system.
+		c.Set(c.reportWord(ReportValue), fd.Val())
+		c.Set(c.reportWord(ReportHead), stage.Imm(i))
+		c.milestone(WantIDMap)
+		c.await()
+	}
 	c.attachBind(fd, dest, o, flags, resolve)
 }
 

@@ -50,6 +50,7 @@ const (
 	WantHome                          // waits for the text HOME=FOLDER
 	WantListener                      // value: the seccomp listener, a descriptor of the stage
 	WantCgroup                        // waits to be put into its cgroup
+	WantIDMap                         // value: a detached mount, a descriptor of the stage; head length: which of the mounts, whose ids to map
 )
 
 // Go is the message that lets a waiting stage go on. Any longer one is a path

@@ -59,6 +59,15 @@ func clean(path string) string {
 	return strings.Join(parts, "/")
 }
 
+// BelowRoot is what a path of the host is called below the container's root,
+// when it lies there by its name. Nothing is below a root that is the host's.
+func BelowRoot(root, path string) (below string, ok bool) {
+	if root = clean(root); root == "" {
+		return "", false
+	}
+	return strings.CutPrefix(clean(path), root+"/")
+}
+
 // SamePath reports whether two paths of the container are the same text once
 // cleaned.
 func SamePath(a, b string) bool { return clean(a) == clean(b) }

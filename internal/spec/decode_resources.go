@@ -2,6 +2,7 @@ package spec
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 
 	"ostia/internal/json"
@@ -91,15 +92,15 @@ func decodeMemory(d *json.Decoder) *Memory {
 	d.Object(func(key string) {
 		switch key {
 		case "limit":
-			m.Limit = i64(d)
+			m.Limit = bytes(d)
 		case "reservation":
-			m.Reservation = i64(d)
+			m.Reservation = bytes(d)
 		case "swap":
-			m.Swap = i64(d)
+			m.Swap = bytes(d)
 		case "kernel":
-			m.Kernel = i64(d)
+			m.Kernel = bytes(d)
 		case "kernelTCP":
-			m.KernelTCP = i64(d)
+			m.KernelTCP = bytes(d)
 		case "swappiness":
 			m.Swappiness = u64(d)
 		case "disableOOMKiller":
@@ -113,6 +114,15 @@ func decodeMemory(d *json.Decoder) *Memory {
 		}
 	})
 	return m
+}
+
+// bytes is an amount of memory; -1 is as much as there is.
+func bytes(d *json.Decoder) *int64 {
+	n := i64(d)
+	if n != nil && *n < -1 && d.Err() == nil {
+		d.Refuse(strconv.FormatInt(*n, 10) + " is no amount of memory: use a number of bytes, or -1 for no limit")
+	}
+	return n
 }
 
 func decodeCPU(d *json.Decoder) *CPU {

@@ -87,6 +87,16 @@ func NamespaceFlag(name string) (uint64, bool) {
 	return 0, false
 }
 
+// namespaceName is the name of a kind of namespace.
+func namespaceName(flag uint64) string {
+	for _, n := range namespaceFlags {
+		if n.flag == flag {
+			return n.name
+		}
+	}
+	return ""
+}
+
 // NamespaceNames are the kinds of namespaces.
 func NamespaceNames() []string {
 	list := make([]string, len(namespaceFlags))

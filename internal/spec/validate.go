@@ -287,58 +287,6 @@ func (p *problems) paths(s *Spec) {
 	}
 }
 
-// validateSysctl allows what belongs to a namespace of the container's own,
-// and nothing that is the host's.
-func (p *problems) sysctl(s *Spec) {
-	ipc, _ := s.has(unix.CLONE_NEWIPC)
-	net, _ := s.has(unix.CLONE_NEWNET)
-	uts, _ := s.has(unix.CLONE_NEWUTS)
-	user, _ := s.has(unix.CLONE_NEWUSER)
-	for _, kv := range s.Linux.Sysctl {
-		pointer := "linux.sysctl." + kv.Key
-		key := kv.Key
-		if i := strings.IndexAny(key, "./"); i >= 0 && key[i] == '/' {
-			key = strings.ReplaceAll(key, "/", ".")
-		}
-		need := ""
-		switch {
-		case strings.Contains(kv.Key, "..") || strings.HasPrefix(kv.Key, "/") || strings.IndexByte(kv.Key, 0) >= 0:
-			p.refuse(pointer, "is not the name of a sysctl")
-		case isIPCSysctl(key):
-			if !ipc {
-				need = "ipc"
-			}
-		case strings.HasPrefix(key, "net."):
-			if !net {
-				need = "network"
-			}
-		case key == "kernel.domainname":
-			if !uts {
-				need = "uts"
-			}
-		case key == "kernel.hostname":
-			p.refuse(pointer, "use the field hostname")
-		case strings.HasPrefix(key, "user."):
-			if !user {
-				need = "user"
-			}
-		default:
-			p.refuse(pointer, "is not separate for each container: set it on the host")
-		}
-		if need != "" {
-			p.refuse(pointer, "would change the host: it needs a "+need+" namespace of the container's own")
-		}
-	}
-}
-
-func isIPCSysctl(key string) bool {
-	switch key {
-	case "kernel.msgmax", "kernel.msgmnb", "kernel.msgmni", "kernel.sem", "kernel.shmall", "kernel.shmmax", "kernel.shmmni", "kernel.shm_rmid_forced":
-		return true
-	}
-	return strings.HasPrefix(key, "fs.mqueue.")
-}
-
 func (p *problems) devices(s *Spec) {
 	for i, d := range s.Linux.Devices {
 		pointer := at("linux.devices", i)
