@@ -1,6 +1,6 @@
 // Command ostia-vmm is the microVM handler's other half: what ostia starts on
-// the host to prepare a machine, to run it, and to stand for a process in it;
-// and the init of the guest. People do not call it: `ostia --handler vm` does.
+// the host to prepare a machine, to run it, to stand for a process in it or
+// to ask about them; and the init of the guest. People do not call it: `ostia --handler vm` does.
 package main
 
 import (
@@ -29,6 +29,8 @@ func run(args []string) int {
 		if fds, ok := numbers(args[2:]); ok {
 			return monitor.Main(monitor.Files{KVM: fds[0], Kernel: fds[1], Initrd: fds[2], Setup: fds[3], Control: fds[4], Reason: fds[5]})
 		}
+	case len(args) == 5 && args[1] == "ask":
+		return monitor.Ask(args[2], args[3], args[4])
 	case len(args) == 5 && args[1] == "exec":
 		if fds, ok := numbers(args[2:4]); ok {
 			return monitor.Exec(fds[0], fds[1], args[4] == "terminal")

@@ -89,7 +89,7 @@ func whatBecame(e *container.Explanation) string {
 	if r != nil && r.Status != 0 {
 		s += "; its program " + howEnded(r.Status)
 	}
-	if r != nil && r.Message != "" {
+	if r != nil && r.Message != "" && r.Time != "" {
 		s += "; " + r.Command + " failed at " + r.Time
 	}
 	return s

@@ -14,7 +14,8 @@ var psCommand = command{
 	synopsis: "[flags] CONTAINER [PS-OPTION...]",
 	summary:  "list a container's processes",
 	description: "ps prints the lines of ps(1) that belong to the container. PS-OPTIONs go to ps(1); the default is -ef, and its output needs a " +
-		"PID column. With --format json it prints the process ids.",
+		"PID column. With --format json it prints the process ids. Of a virtual machine it prints the guest's processes, as the container " +
+		"numbers them, and with --format json those that stand for them on the host.",
 	flags: []flag{formatFlag},
 	min:   1, max: -1,
 	stopAtFirst: true,
@@ -44,6 +45,15 @@ func ps(in *invocation) (int, error) {
 		return 0, print(string(e.Bytes()) + "\n")
 	}
 	options := in.args[1:]
+	if table, err := r.GuestProcesses(in.args[0]); err != nil || table != "" {
+		if len(options) > 0 {
+			err = errGuestPS
+		}
+		if err != nil {
+			return 0, err
+		}
+		return 0, print(table)
+	}
 	if len(options) == 0 {
 		options = []string{"-ef"}
 	}
@@ -57,6 +67,8 @@ func ps(in *invocation) (int, error) {
 	}
 	return 0, print(lines)
 }
+
+var errGuestPS = errors.New("ps: the processes of a virtual machine are listed by its guest, which knows no options of ps(1): leave them out")
 
 var errNoPID = errors.New("ps: its output has no PID column")
 

@@ -68,4 +68,5 @@ type Info struct {
 	Created     string // RFC 3339, UTC, nanoseconds
 	Owner       string // name of the user that created it
 	Annotations map[string]string
+	Fault       string // why a machine ended without the status of its entry point
 }

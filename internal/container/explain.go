@@ -36,6 +36,12 @@ func (r *Runtime) Explain(id string) (*Explanation, error) {
 				e.Report = &Report{Bundle: s.Bundle, OOMKills: kills, Pointer: "linux.resources.memory.limit", Advice: adviceMemory}
 			}
 		}
+		if info.Fault != "" { // nobody has waited for it
+			if e.Report == nil {
+				e.Report = &Report{Bundle: s.Bundle}
+			}
+			e.Report.Message = (&MachineError{Reason: info.Fault}).Error()
+		}
 		return e, nil
 	}
 	return explained(&info, id, text, err)

@@ -66,8 +66,12 @@ func (r *Runtime) info(d *state.Dir, s *state.State) Info {
 		Version: spec.Version, ID: s.ID, Pid: s.Pid, Status: r.status(d, s), Bundle: s.Bundle,
 		Rootfs: s.Rootfs, Created: s.Created, Owner: UserName(s.Owner), Annotations: s.Annotations,
 	}
-	if i.Status == Stopped {
-		i.Pid = 0
+	if i.Status != Stopped {
+		return i
+	}
+	i.Pid = 0
+	if _, unstarted := d.Fifo(); s.Machine && s.Pid != 0 && !unstarted {
+		i.Fault, _ = machineFault(d) // without its reason the end stays an end
 	}
 	return i
 }

@@ -83,6 +83,10 @@ func (r *Runtime) Kill(id string, sig syscall.Signal, all bool) error {
 	}
 	defer d.Close()
 	st := r.status(d, s)
+	if all && s.Machine && sig != unix.SIGKILL && st == Running {
+		_, err := r.askMachine(id, askKillAll, strconv.Itoa(int(sig)))
+		return failed("kill", id, err)
+	}
 	// Without a pid namespace of its own the first process's end does not end
 	// the others: what is left of a container that has stopped can be killed.
 	if g := s.Cgroup; g != nil && (all || !s.OwnPidNS && sig == unix.SIGKILL && (st != Stopped || inhabited(g))) {
@@ -248,6 +252,22 @@ func (r *Runtime) Processes(id string) ([]int, error) {
 		return nil, nil
 	}
 	return []int{s.Pid}, nil
+}
+
+// GuestProcesses is a table of the processes in a machine, as its container
+// numbers them: "" for a container that is none, or whose entry point has not
+// run or is paused.
+func (r *Runtime) GuestProcesses(id string) (string, error) {
+	d, s, err := r.view(id)
+	if err != nil {
+		return "", err
+	}
+	defer d.Close()
+	if !s.Machine || r.status(d, s) != Running {
+		return "", nil
+	}
+	table, err := r.askMachine(id, askList, "")
+	return table, failed("processes of", id, err)
 }
 
 // open locks a container and reads its state.

@@ -105,6 +105,10 @@ func openMachineProgram() (int, error) {
 	return fd, nil
 }
 
+// high duplicates a descriptor to a number above those that a fork of few files
+// moves into place.
+func high(fd int) (int, error) { return unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 32) }
+
 // prepare runs the program's prepare on the host, and takes what it answers:
 // four descriptors, or why not.
 func (m *machineFiles) prepare(config, rootfs string) error {
@@ -121,13 +125,12 @@ func (m *machineFiles) prepare(config, rootfs string) error {
 		return err
 	}
 	defer unix.Close(p[0])
-	// A number above those that the fork moves into place.
-	high, err := unix.FcntlInt(uintptr(m.program), unix.F_DUPFD_CLOEXEC, 32)
+	exe, err := high(m.program)
 	if err != nil {
 		return err
 	}
-	defer unix.Close(high)
-	pid, err := syscall.ForkExec("/proc/self/fd/"+strconv.Itoa(high), []string{machineProgram, "prepare", rootfs}, &syscall.ProcAttr{
+	defer unix.Close(exe)
+	pid, err := syscall.ForkExec("/proc/self/fd/"+strconv.Itoa(exe), []string{machineProgram, "prepare", rootfs}, &syscall.ProcAttr{
 		Env:   machineEnv(),
 		Files: []uintptr{none, none, 2, uintptr(text), uintptr(p[1])},
 		Sys:   &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL},
@@ -250,6 +253,34 @@ func (e *execution) openProxy(f *files, in *plan.Input, d *state.Dir) error {
 	return nil
 }
 
+// What the agent of a running machine is asked.
+const (
+	askList    = "list"    // its processes, as a table
+	askKillAll = "killall" // all of them get a signal
+	askUpdate  = "update"  // limits that the guest's kernel holds
+)
+
+// askMachine asks the agent by a program that speaks its language.
+func (r *Runtime) askMachine(id, what, value string) (string, error) {
+	low, err := openMachineProgram()
+	if err != nil {
+		return "", err
+	}
+	defer unix.Close(low)
+	fd, err := high(low)
+	if err != nil {
+		return "", err
+	}
+	defer unix.Close(fd)
+	seconds := 20
+	p := program.Program{Path: "/proc/self/fd/" + strconv.Itoa(fd), Args: []string{machineProgram, "ask", r.Root, id, what}, Stdin: value, Timeout: &seconds}
+	said, status, err := p.Run()
+	if err == nil && status != 0 {
+		err = errors.New(program.OneLine(said))
+	}
+	return said, failed("ask the guest", "", err)
+}
+
 // signalMachine stops a monitor, and with it the guest, or lets it go on. The
 // freezer cannot: before Linux 6.14 KVM has a kernel thread in the cgroup, which
 // never freezes.
@@ -293,16 +324,26 @@ func (r *Runtime) machineEnd(id string, status int) (int, error) {
 		return status, nil // deleted meanwhile: the status is all there is
 	}
 	defer d.Close()
+	reason, err := machineFault(d)
+	if err != nil || reason == "" {
+		return status, err
+	}
+	return status, &MachineError{status, reason}
+}
+
+// machineFault is why a machine ended without its entry point's status, "" if
+// it did not.
+func machineFault(d *state.Dir) (string, error) {
 	reason, err := d.Reason()
 	switch {
 	case err != nil:
-		return status, failed("reason file", d.Path(), err)
+		return "", failed("reason file", d.Path(), err)
 	case reason == "":
-		return status, &MachineError{Status: status, Reason: "its monitor was killed (exit status " + strconv.Itoa(status) + ")"}
-	case reason != state.ReasonNone:
-		return status, &MachineError{Status: status, Reason: program.OneLine(reason)}
+		return "its monitor was killed", nil
+	case reason == state.ReasonNone:
+		return "", nil
 	}
-	return status, nil
+	return program.OneLine(reason), nil
 }
 
 var (

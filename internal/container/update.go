@@ -1,6 +1,8 @@
 package container
 
 import (
+	"strconv"
+
 	"ostia/internal/spec"
 )
 
@@ -34,6 +36,13 @@ func (r *Runtime) Update(id string, u Update) error {
 	if err != nil {
 		return failed("update", id, err)
 	}
+	if s.Machine && update.Pids != nil {
+		// The guest counts its processes itself: here they are threads of the monitor.
+		if err := r.updateGuest(id, update.Pids); err != nil {
+			return failed("update", id, err)
+		}
+		update.Pids = nil
+	}
 	back, err := setProperties(s, update)
 	if err != nil {
 		return failed("update", id, err)
@@ -47,6 +56,15 @@ func (r *Runtime) Update(id string, u Update) error {
 	if err != nil {
 		back()
 	}
+	return err
+}
+
+// updateGuest changes the limit on processes that a machine's guest holds.
+func (r *Runtime) updateGuest(id string, pids *spec.Pids) error {
+	if pids.Limit == nil {
+		return nil
+	}
+	_, err := r.askMachine(id, askUpdate, `{"pids":{"limit":`+strconv.FormatInt(*pids.Limit, 10)+`}}`)
 	return err
 }
 

@@ -19,6 +19,15 @@ func TestEnds(t *testing.T) {
 		{"power off", sysrq("o"), "the guest powered itself off", nil},
 		{"boot timeout", "true", "the guest did not come up within 1 s", func(c object) { annotate(c, "org.ostia.vm.boot_seconds", "1") }},
 		{"mount failure", "true", "mounts[2] /dev/pts: new devpts: no such device", func(c object) { kernelParameter(c, "initcall_blacklist=init_devpts_fs") }},
+		{"bad cwd", "true", "process.cwd /bin/busybox: enter: not a directory", func(c object) { process(c)["cwd"] = "/bin/busybox" }},
+		{"channel closed early", "echo virtio1 >/sys/bus/virtio/drivers/vmw_vsock_virtio_transport/unbind; sleep 60",
+			"the agent in the guest is lost: the guest has ended the connection", writableSys},
+		// On its one processor nothing runs but this, not even the agent.
+		{"agent lost", "sleep 2; echo -1 >/proc/sys/kernel/sched_rt_runtime_us; while :; do :; done",
+			"the guest hangs: its agent has not answered for 9 s", func(c object) {
+				annotate(c, "org.ostia.vm.answer_seconds", "9")
+				process(c)["scheduler"] = object{"policy": "SCHED_FIFO", "priority": 99}
+			}},
 		{"no agent", "true", "the guest reset its processor", func(c object) { kernelParameter(c, "rdinit=/nosuch") }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -32,6 +41,52 @@ func TestEnds(t *testing.T) {
 				t.Errorf("exit status %d, stderr %q, want 125 and %q", r.status, r.stderr, c.reason)
 			}
 		})
+	}
+}
+
+// writableSys gives the program the guest's sysfs to write to.
+func writableSys(c object) {
+	for _, m := range c["mounts"].([]any) {
+		if m := m.(object); m["destination"] == "/sys" {
+			m["options"] = []string{"nosuid", "noexec", "nodev"}
+		}
+	}
+}
+
+// capabilities gives the program more of them.
+func capabilities(c object, names ...string) {
+	for _, set := range []string{"bounding", "effective", "permitted"} {
+		all := process(c)["capabilities"].(object)
+		for _, name := range names {
+			all[set] = append(all[set].([]any), name)
+		}
+	}
+}
+
+// A program that may reboot ends itself with it, as in any pid namespace
+// (reboot(2)), and not with 0.
+func TestReboot(t *testing.T) {
+	for command, status := range map[string]int{"reboot -f": 129, "poweroff -f": 130} {
+		r := runScript(t, "", "exec "+command, func(c object) { capabilities(c, "CAP_SYS_BOOT") })
+		r.want(t, status, "")
+	}
+}
+
+// Why a machine has ended that nobody waits for is in its state and in what
+// explain says.
+func TestDetachedEnd(t *testing.T) {
+	dir := bundle(t, "echo up; sleep 1; echo c >/proc/sysrq-trigger; sleep 60", func(c object) {
+		c["linux"].(object)["readonlyPaths"] = []string{}
+	})
+	id := name(t)
+	start(t, id, dir, "up\n")
+	waitFor(t, "the end", func() bool { return stopped(t, id) })
+	const reason = "no exit status came from the guest: the guest's kernel panicked"
+	if s := ostia(t, "", "state", id).stdout; !strings.Contains(s, `"fault": "`+reason+`"`) {
+		t.Errorf("state %s", s)
+	}
+	if s := ostia(t, "", "explain", id).stdout; !strings.Contains(s, "why       the container's machine failed: "+reason) {
+		t.Errorf("explain %s", s)
 	}
 }
 

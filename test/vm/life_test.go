@@ -67,3 +67,16 @@ func TestVerdicts(t *testing.T) {
 		}
 	}
 }
+
+// HOME is that of the user in the container's /etc/passwd, as in a container
+// without a machine.
+func TestHome(t *testing.T) {
+	dir := bundle(t, "echo $HOME; sleep 1000", func(c object) { process(c)["user"] = object{"uid": 1000, "gid": 1000} })
+	check(t, os.WriteFile(dir+"/rootfs/etc/passwd", []byte("root:x:0:0::/root:/bin/sh\nu:x:1000:1000::/home/u:/bin/sh\n"), 0o644))
+	id := name(t)
+	start(t, id, dir, "/home/u\n")
+	ostia(t, "", "exec", id, "sh", "-c", "echo $HOME").want(t, 0, "/home/u\n")
+	ostia(t, "", "exec", "--user", "0", id, "sh", "-c", "echo $HOME").want(t, 0, "/root\n")
+	ostia(t, "", "exec", "--user", "7", id, "sh", "-c", "echo $HOME").want(t, 0, "/\n")
+	ostia(t, "", "exec", "--env", "HOME=/mine", id, "sh", "-c", "echo $HOME").want(t, 0, "/mine\n")
+}

@@ -21,6 +21,17 @@ var runtime, state string
 // patience is how long a machine in an emulated machine may take.
 const patience = 3 * time.Minute
 
+// endless is how long a suite of others may: the test binary has a limit itself.
+const endless = 24 * time.Hour
+
+// full leaves a test out of the sample that make test runs.
+func full(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("not of the sample: make test-vm-full runs it")
+	}
+}
+
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
 func run(m *testing.M) int {
@@ -45,7 +56,12 @@ type result struct {
 // ostia runs a command of the runtime with the microVM handler.
 func ostia(t *testing.T, stdin string, args ...string) result {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	return ostiaWithin(t, patience, stdin, args...)
+}
+
+func ostiaWithin(t *testing.T, limit time.Duration, stdin string, args ...string) result {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()
 	c := exec.CommandContext(ctx, runtime, append([]string{"--root", state, "--handler", "vm"}, args...)...)
 	// Files, not pipes: a container that create leaves keeps them.

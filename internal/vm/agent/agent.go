@@ -96,6 +96,10 @@ func (a *agent) listen() error {
 		switch m.Kind {
 		case wire.Start:
 			a.begin(m)
+		case wire.List, wire.KillAll, wire.Update:
+			go a.answer(m)
+		case wire.Ping:
+			a.send(&wire.Message{Kind: wire.Pong})
 		case wire.Signal, wire.Resize:
 			if s := a.session(m.Session); s != nil {
 				s.tell(m)

@@ -55,7 +55,7 @@ func Process(text string) (string, error) {
 // process leaves out what is the host's: its security modules, and CPUs by the
 // host's numbers.
 func process(p map[string]any) {
-	for _, key := range []string{"apparmorProfile", "selinuxLabel", "execCPUAffinity", "ioPriority", "scheduler", "consoleSize"} {
+	for _, key := range []string{"apparmorProfile", "selinuxLabel", "execCPUAffinity", "consoleSize"} {
 		delete(p, key)
 	}
 }

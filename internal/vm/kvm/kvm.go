@@ -68,15 +68,24 @@ type VM struct {
 	slots   uint32
 }
 
+// Check says whether an open file is a KVM at all.
+func Check(dev int) error {
+	v, err := ioctl(dev, getAPIVersion, 0)
+	if err != nil {
+		return fmt.Errorf("kvm: api version: %w", err)
+	}
+	if v != 12 {
+		return fmt.Errorf("kvm: api version %d: %w", v, ErrUnfit)
+	}
+	return nil
+}
+
 // New makes a VM from an open /dev/kvm, which it does not own.
 func New(dev int) (*VM, error) {
 	vm := &VM{sys: dev}
-	v, err := ioctl(dev, getAPIVersion, 0)
+	err := Check(dev)
 	if err != nil {
-		return nil, fmt.Errorf("kvm: api version: %w", err)
-	}
-	if v != 12 {
-		return nil, fmt.Errorf("kvm: api version %d: %w", v, ErrUnfit)
+		return nil, err
 	}
 	for _, c := range [...]struct {
 		number uintptr

@@ -13,8 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// serveExecs takes connections of proxies: each is one process.
-func (h *hub) serveExecs(listener int) {
+// serve takes connections of proxies, each for one process, and of who asks.
+func (h *hub) serve(listener int) {
 	for {
 		fd, _, err := unix.Accept4(listener, unix.SOCK_CLOEXEC)
 		if err == unix.EINTR {
@@ -23,14 +23,11 @@ func (h *hub) serveExecs(listener int) {
 		if err != nil {
 			return
 		}
-		go h.serveExec(fd)
+		go h.serveConn(fd)
 	}
 }
 
-// serveExec runs one process in the guest for a proxy: it takes the start and
-// the descriptors of its stdio, then signals and sizes, and answers with how it
-// started and ended.
-func (h *hub) serveExec(fd int) {
+func (h *hub) serveConn(fd int) {
 	file := os.NewFile(uintptr(fd), "exec")
 	c, err := net.FileConn(file)
 	file.Close()
@@ -43,9 +40,17 @@ func (h *hub) serveExec(fd int) {
 		return
 	}
 	fds, err := receiveStdio(unixConn)
-	if err != nil {
-		return
+	switch {
+	case err == errNoStdio:
+		h.serveAsk(c)
+	case err == nil:
+		h.serveExec(c, fds)
 	}
+}
+
+// serveExec runs one process in the guest for a proxy: it takes the start, then
+// signals and sizes, and answers with how it started and ended.
+func (h *hub) serveExec(c net.Conn, fds [3]int) {
 	defer func() {
 		for _, fd := range fds {
 			unix.Close(fd)
@@ -77,12 +82,18 @@ func (h *hub) serveExec(fd int) {
 	_ = wire.Write(c, (*wire.Message)(e)) // a proxy that is gone needs no answer
 }
 
-// receiveStdio takes three descriptors that come with one byte.
+var errNoStdio = errors.New("no descriptors came")
+
+// receiveStdio takes three descriptors that come with one byte, or the byte
+// alone.
 func receiveStdio(c *net.UnixConn) (fds [3]int, err error) {
 	oob := make([]byte, unix.CmsgSpace(4*3))
 	_, n, _, _, err := c.ReadMsgUnix(make([]byte, 1), oob)
 	if err != nil {
 		return fds, err
+	}
+	if n == 0 {
+		return fds, errNoStdio
 	}
 	messages, err := unix.ParseSocketControlMessage(oob[:n])
 	if err != nil || len(messages) != 1 {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"sync/atomic"
 
 	"ostia/internal/vm/vsock"
 	"ostia/internal/vm/wire"
@@ -14,7 +15,8 @@ import (
 
 // hub joins what comes from the guest to whom it is for.
 type hub struct {
-	lost chan error // the agent is gone, or says that it cannot go on
+	lost  chan error  // the agent is gone, or says that it cannot go on
+	heard atomic.Bool // from the agent
 
 	mu       sync.Mutex
 	control  *vsock.Conn
@@ -115,6 +117,7 @@ func (h *hub) listen(c *vsock.Conn) {
 	}
 	for {
 		m, err := wire.Read(c)
+		h.heard.Store(true)
 		if err == nil {
 			err = h.handle(m)
 		}
@@ -127,6 +130,8 @@ func (h *hub) listen(c *vsock.Conn) {
 
 func (h *hub) handle(m *wire.Message) error {
 	switch m.Kind {
+	case wire.Pong:
+		return nil
 	case wire.Fault:
 		return errors.New(m.Reason)
 	case wire.Started:
@@ -138,7 +143,7 @@ func (h *hub) handle(m *wire.Message) error {
 			}
 		}
 		return nil
-	case wire.Exited, wire.Failed:
+	case wire.Exited, wire.Failed, wire.Answer:
 		if s := h.lookup(m.Session); s != nil {
 			s.finish((*end)(m))
 		}

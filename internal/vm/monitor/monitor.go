@@ -85,11 +85,11 @@ func run(f Files, signals <-chan os.Signal) (status int, err error) {
 		return 0, err
 	}
 	entry := h.session(0, [3]int{0, 1, 2}, setup.Terminal)
-	go h.serveExecs(f.Control)
+	go h.serve(f.Control)
 	go forward(signals, h, 0, tty)
 	m.Start()
 	defer m.Stop()
-	return wait(m, h, entry, time.Duration(setup.Boot)*time.Second)
+	return wait(m, entry, &watchdog{h: h, boot: setup.Boot, bound: setup.Answer})
 }
 
 func readSetup(fd int) (*prepare.Setup, error) {
@@ -104,20 +104,22 @@ func readSetup(fd int) (*prepare.Setup, error) {
 
 // wait waits for the entry point's status, and for whatever makes it useless
 // to wait on.
-func wait(m *machine.Machine, h *hub, entry *session, boot time.Duration) (int, error) {
-	watchdog := time.NewTimer(boot)
-	defer watchdog.Stop()
+func wait(m *machine.Machine, entry *session, dog *watchdog) (int, error) {
+	second := time.NewTicker(time.Second)
+	defer second.Stop()
 	started := entry.started
 	for {
 		select {
 		case <-started:
-			watchdog.Stop()
+			dog.started()
 			started = nil
-		case <-watchdog.C:
-			return 0, fmt.Errorf("the guest did not come up within %d s (annotation org.ostia.vm.boot_seconds)", boot/time.Second)
+		case <-second.C:
+			if err := dog.tick(); err != nil {
+				return 0, err
+			}
 		case end := <-entry.ended:
 			return end.status()
-		case err := <-h.lost:
+		case err := <-dog.h.lost:
 			// The machine may have ended, which is the better reason.
 			select {
 			case end := <-entry.ended:

@@ -12,6 +12,7 @@ import (
 	"runtime"
 
 	"ostia/internal/vm/kernel"
+	"ostia/internal/vm/kvm"
 
 	"golang.org/x/sys/unix"
 )
@@ -24,6 +25,7 @@ type Setup struct {
 	Cmdline  string // added to Cmdline
 	Terminal bool
 	Boot     int  // seconds that the guest may take to come up
+	Answer   int  // and then to answer
 	Nested   bool // the guest sees the processor's virtualization
 }
 
@@ -64,7 +66,7 @@ func New(config, rootfs string) (*Files, error) {
 		return nil, err
 	}
 	f.Kernel, f.Initrd = c.kernel, c.initrd
-	text, err := json.Marshal(Setup{Config: config, Memory: w.memory, CPUs: w.cpus, Cmdline: w.cmdline, Terminal: w.terminal, Boot: w.seconds, Nested: w.nested})
+	text, err := json.Marshal(Setup{Config: config, Memory: w.memory, CPUs: w.cpus, Cmdline: w.cmdline, Terminal: w.terminal, Boot: w.boot, Answer: w.answer, Nested: w.nested})
 	if err != nil {
 		return nil, err
 	}
@@ -79,6 +81,10 @@ func openKVM() (*os.File, error) {
 	fd, err := unix.Open(path, unix.O_RDWR|unix.O_CLOEXEC, 0)
 	switch err {
 	case nil:
+		if err := kvm.Check(fd); err != nil {
+			unix.Close(fd)
+			return nil, fmt.Errorf("%s: %w", path, err)
+		}
 		return os.NewFile(uintptr(fd), path), nil
 	case unix.ENOENT, unix.ENXIO, unix.ENODEV:
 		return nil, fmt.Errorf("%s: %w: %w", path, err, errNoKVM)

@@ -15,7 +15,8 @@ type wishes struct {
 	cpus     int
 	kernel   string
 	cmdline  string
-	seconds  int // to boot in
+	boot     int // seconds to come up in
+	answer   int // seconds to answer in, 0 for ever
 	nested   bool
 	terminal bool
 }
@@ -24,6 +25,8 @@ const (
 	miB           = 1 << 20
 	defaultMemory = 512 * miB
 	bootSeconds   = 60 // in a machine in an emulated machine it takes up to 20
+	answerSeconds = 60
+	minAnswer     = 3 // the agent is asked after a third
 	minMemory     = 96 * miB
 	maxMemory     = 1 << 40
 	// overhead is what the monitor may need of the container's memory limit
@@ -38,6 +41,7 @@ const (
 	annotationKernel = "org.ostia.vm.kernel"
 	annotationNested = "krun.nested_virt"
 	annotationBoot   = "org.ostia.vm.boot_seconds"
+	annotationAnswer = "org.ostia.vm.answer_seconds"
 )
 
 // refused are annotations of krun's that ask for what is not there: an ignored
@@ -90,7 +94,7 @@ func wishesOf(config string) (w wishes, err error) {
 	if c.VM.Kernel.InitRD != "" {
 		return w, fmt.Errorf("vm.kernel.initrd %s: the microVM handler makes its own: leave it out", c.VM.Kernel.InitRD)
 	}
-	w = wishes{memory: defaultMemory, cpus: 1, seconds: bootSeconds, terminal: c.Process.Terminal, kernel: c.VM.Kernel.Path}
+	w = wishes{memory: defaultMemory, cpus: 1, boot: bootSeconds, answer: answerSeconds, terminal: c.Process.Terminal, kernel: c.VM.Kernel.Path}
 	if len(c.VM.Kernel.Parameters) > 0 {
 		w.cmdline = " " + strings.Join(c.VM.Kernel.Parameters, " ")
 	}
@@ -112,7 +116,10 @@ func wishesOf(config string) (w wishes, err error) {
 	if err := number(c.Annotations, annotationMemory, func(n uint64) { w.memory = n * miB }); err != nil {
 		return w, err
 	}
-	if err := number(c.Annotations, annotationBoot, func(n uint64) { w.seconds = int(n) }); err != nil {
+	if err := number(c.Annotations, annotationBoot, func(n uint64) { w.boot = int(n) }); err != nil {
+		return w, err
+	}
+	if err := number(c.Annotations, annotationAnswer, func(n uint64) { w.answer = int(n) }); err != nil {
 		return w, err
 	}
 	switch v := c.Annotations[annotationNested]; v {
@@ -121,6 +128,9 @@ func wishesOf(config string) (w wishes, err error) {
 		w.nested = true
 	default:
 		return w, fmt.Errorf("annotations %s %q: use 1 or 0", annotationNested, v)
+	}
+	if w.answer != 0 && w.answer < minAnswer {
+		return w, fmt.Errorf("annotations %s: %d s to answer in: at least %d are needed, or 0 for no bound", annotationAnswer, w.answer, minAnswer)
 	}
 	if w.cpus < 1 || w.cpus > machine.MaxCPUs {
 		return w, fmt.Errorf("%d vCPUs: from 1 to %d are possible (annotation %s)", w.cpus, machine.MaxCPUs, annotationCPUs)

@@ -23,9 +23,15 @@ const (
 	Start   Kind = "start"   // to the agent: run Process in Session
 	Signal  Kind = "signal"  // to the agent: Number
 	Resize  Kind = "resize"  // to the agent: Size
+	List    Kind = "list"    // to the agent: the container's processes, as Text
+	KillAll Kind = "killall" // to the agent: the signal Text to every one of them
+	Update  Kind = "update"  // to the agent: Text is a resources object, as in config.json
+	Answer  Kind = "answer"  // agent: Text, to one of these three
+	Ping    Kind = "ping"    // to the agent: answer
+	Pong    Kind = "pong"    // agent: here
 	Started Kind = "started" // agent: the process of Session runs
 	Exited  Kind = "exited"  // agent: Status is the wait status
-	Failed  Kind = "failed"  // agent: the process did not start: Reason, and Status as an exit status
+	Failed  Kind = "failed"  // agent: the process did not start, or there is no answer: Reason, and Status as an exit status
 	Fault   Kind = "fault"   // agent: the guest cannot go on: Reason
 )
 
@@ -39,6 +45,7 @@ type Message struct {
 	Number   int    `json:",omitempty"`
 	Status   uint32 `json:",omitempty"`
 	Reason   string `json:",omitempty"`
+	Text     string `json:",omitempty"`
 }
 
 // Size is that of a terminal.

@@ -1,0 +1,70 @@
+package vm
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// pjdfstest(https://github.com/pjd/pjdfstest), built in the folder that
+// $PJDFSTEST names, finds nothing wrong with the container's root but what
+// docs/microvm.md lists. Debian has no package of it.
+func TestPJDFS(t *testing.T) {
+	suite := os.Getenv("PJDFSTEST")
+	if suite == "" {
+		t.Skip("PJDFSTEST names no built pjdfstest")
+	}
+	tests := os.Getenv("PJDFSTEST_TESTS") // some folders or files of its tests
+	if tests == "" {
+		tests = "."
+	}
+	dir := bundle(t, "mkdir -p /work; cd /work; chmod 755 .; for t in "+tests+"; do set -- $* /suite/tests/$t; done; exec /usr/bin/prove -r -Q $*", func(c object) {
+		hostPrograms(t, c)
+		addMount(c, object{"destination": "/suite", "type": "bind", "source": suite, "options": []string{"rbind", "ro"}})
+		capabilities(c, "CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_FSETID", "CAP_SETUID", "CAP_SETGID", "CAP_MKNOD", "CAP_SYS_RESOURCE")
+		process(c)["rlimits"] = []object{{"type": "RLIMIT_NOFILE", "soft": 4096, "hard": 4096}}
+	})
+	r := ostiaWithin(t, endless, "", "run", "--bundle", dir, name(t))
+	t.Logf("exit status %d\n%s%s", r.status, r.stdout, r.stderr)
+	if r.status != 0 {
+		t.Errorf("exit status %d", r.status)
+	}
+}
+
+// stress-ng's stressors of file systems, which check what they read back, find
+// nothing wrong with a volume.
+func TestStress(t *testing.T) {
+	full(t)
+	program := filepath.Join(os.Getenv("OSTIA_CACHE"), "stress-ng/usr/bin")
+	if _, err := os.Stat(program + "/stress-ng"); err != nil {
+		t.Fatalf("%v: test/deps test-vm-full unpacks it", err)
+	}
+	volume := t.TempDir()
+	// Those that need no device, no privilege and no other file system.
+	stressors := "access chdir chmod chown copy-file dentry dir dirdeep dirmany dup fallocate fcntl fiemap file-ioctl filename flock fsize fstat getdents hdd io " +
+		"iomix lease link locka lockf lockmix lockofd metamix mmap mknod open rename seek symlink sync-file touch truncate unlink utime verity xattr"
+	r := ostiaWithin(t, endless, "", "run", "--bundle", bundle(t,
+		"failed=; for s in "+stressors+`; do
+/program/stress-ng --temp-path /volume --$s 2 --timeout 2 --verify >/tmp/$s 2>&1 || { echo "$s: exit status $?"; cat /tmp/$s; }; done; ls /volume`, func(c object) {
+			hostPrograms(t, c)
+			annotate(c, "krun.ram_mib", "512")
+			addMount(c, object{"destination": "/tmp", "type": "tmpfs", "source": "tmpfs"})
+			addMount(c, object{"destination": "/program", "type": "bind", "source": program, "options": []string{"rbind", "ro"}})
+			addMount(c, object{"destination": "/volume", "type": "bind", "source": volume, "options": []string{"rbind", "rw"}})
+			process(c)["rlimits"] = []object{{"type": "RLIMIT_NOFILE", "soft": 4096, "hard": 4096}}
+		}), name(t))
+	r.want(t, 0, "")
+}
+
+// hostPrograms gives a container this machine's programs and libraries.
+func hostPrograms(t *testing.T, c object) {
+	t.Helper()
+	addMount(c, object{"destination": "/usr", "type": "bind", "source": "/usr", "options": []string{"rbind", "ro"}})
+	for _, dir := range []string{"/lib", "/lib64"} {
+		real, err := filepath.EvalSymlinks(dir)
+		check(t, err)
+		addMount(c, object{"destination": dir, "type": "bind", "source": real, "options": []string{"rbind", "ro"}})
+	}
+	process(c)["env"] = []string{"PATH=" + strings.Join([]string{"/usr/bin", "/usr/sbin", "/bin"}, ":")}
+}
