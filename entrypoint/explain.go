@@ -125,6 +125,9 @@ func (t *Tree) denied(p *place) string {
 	if p.acl {
 		return t.who() + " is refused by its access control list (mode " + octal(p.stat.Mode) + ")"
 	}
+	if t.Rules != "" {
+		return t.Rules + " do not let it be executed"
+	}
 	return "refused by the kernel although its mode is " + octal(p.stat.Mode) + ": a security module, or an access control list on the way?"
 }
 

@@ -17,6 +17,9 @@ type Tree struct {
 	Credentials Credentials
 	Args, Env   []string
 	UIDs, GIDs  []IDMap // mappings of the process's user namespace; nil if it is ours
+	// Rules names what restricts the process beyond permissions, "the annotations
+	// x", for a program that these would let it execute; "" if nothing does.
+	Rules string
 	// Mount names a mount by its place in the configuration, "mounts[4]", given
 	// its mount point in the container; "" if it has none. May be nil.
 	Mount func(mountPoint string) string

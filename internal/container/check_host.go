@@ -32,6 +32,11 @@ func (c *check) host() {
 	c.checkHooks()
 	c.checkSysctl()
 	c.checkLabels()
+	if c.spec.Process != nil && c.spec.Process.NoNewPrivileges {
+		if _, err := landlock(c.spec, c.spec.Process); err != nil {
+			c.add(err)
+		}
+	}
 	c.checkRlimits()
 	c.checkMappings()
 	if c.r.CgroupManager == "systemd" {

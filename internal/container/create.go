@@ -45,6 +45,7 @@ type creation struct {
 	moved    []*netdev.Moved // network devices of the host
 	netFiles *deviceFiles
 	resctrl  *resctrl.Group
+	landlock int // the version of the kernel's
 
 	// For the report of a failure.
 	failedOp uint32 // of the plan, 0 for none
@@ -86,6 +87,9 @@ func (c *creation) begin() error {
 		return err
 	}
 	if err := checkLabels(c.spec.Process, c.spec.Linux.MountLabel); err != nil {
+		return err
+	}
+	if c.landlock, err = landlock(c.spec, c.spec.Process); err != nil {
 		return err
 	}
 	c.trace.phase("config")
@@ -222,7 +226,7 @@ func (c *creation) launch(filter plan.Seccomp) error {
 	defer f.close()
 	in := &plan.Input{
 		Spec: c.spec, Process: c.spec.Process, ID: c.o.ID, Rootfs: c.rootfs, Seccomp: filter,
-		Host: plan.Host{ExecveCheck: linux.HasExecveCheck(), Confined: confined(c.spec.Process)},
+		Host: plan.Host{ExecveCheck: linux.HasExecveCheck(), Confined: confined(c.spec.Process), Landlock: c.landlock},
 		FDs:  plan.NoFDs(len(f.list)),
 		Wait: c.wait, NoPivot: c.o.NoPivot, NoNewKeyring: c.o.NoNewKeyring, Trace: c.trace != nil,
 	}

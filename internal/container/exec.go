@@ -21,16 +21,17 @@ import (
 
 // execution is an exec under way.
 type execution struct {
-	r       *Runtime
-	o       *ExecOptions
-	state   *state.State
-	spec    *spec.Spec
-	process *spec.Process
-	stage   *launch.Stage
-	plan    *plan.Plan
-	tty     *terminal
-	trace   *trace
-	placed  bool // into the cgroup by systemd
+	r        *Runtime
+	o        *ExecOptions
+	state    *state.State
+	spec     *spec.Spec
+	process  *spec.Process
+	stage    *launch.Stage
+	plan     *plan.Plan
+	tty      *terminal
+	trace    *trace
+	placed   bool // into the cgroup by systemd
+	landlock int  // the version of the kernel's
 }
 
 // Exec runs another process in the container and returns its exit status (0
@@ -60,6 +61,9 @@ func (r *Runtime) Exec(id string, o ExecOptions) (status int, err error) {
 		return 0, err
 	}
 	if err := checkLabels(e.process, ""); err != nil {
+		return 0, err
+	}
+	if e.landlock, err = landlock(e.spec, e.process); err != nil {
 		return 0, err
 	}
 	e.setEnvironment()
@@ -226,7 +230,7 @@ func (e *execution) launch(d *state.Dir) error {
 	}
 	in := &plan.Input{
 		Spec: e.spec, Process: e.process, ID: e.state.ID, Rootfs: e.state.Rootfs, Seccomp: filter,
-		Host: plan.Host{ExecveCheck: linux.HasExecveCheck(), Confined: confined(e.process)},
+		Host: plan.Host{ExecveCheck: linux.HasExecveCheck(), Confined: confined(e.process), Landlock: e.landlock},
 		FDs:  plan.NoFDs(len(f.list)),
 		Exec: true, Trace: e.trace != nil, NoNewKeyring: e.state.NoNewKeyring,
 		Ask: filter.Program != nil && !filter.Reports,

@@ -124,6 +124,10 @@ func (j *judge) inTree(look func(*entrypoint.Tree)) {
 	}
 	defer unix.Close(root)
 	p := j.process
+	rules := ""
+	if len(j.spec.Extensions.Landlock) > 0 {
+		rules = "the annotations org.ostia.landlock.*"
+	}
 	look(&entrypoint.Tree{
 		Root: root, Cwd: p.Cwd, Env: p.Env, Args: p.Args,
 		Credentials: entrypoint.Credentials{
@@ -131,7 +135,7 @@ func (j *judge) inTree(look func(*entrypoint.Tree)) {
 			Capabilities: j.capabilities().Effective, NoNewPrivs: p.NoNewPrivileges,
 		},
 		UIDs: idMaps(j.spec.Linux.UIDMappings), GIDs: idMaps(j.spec.Linux.GIDMappings),
-		Mount: j.mountPointer,
+		Rules: rules, Mount: j.mountPointer,
 	})
 }
 

@@ -79,6 +79,8 @@ func (c *creation) prepareMachine() error {
 		return failed("--preserve-fds or LISTEN_FDS", strconv.Itoa(c.o.ListenFDs+c.o.PreserveFDs), errMachineFDs)
 	case !hasNamespace(c.spec, unix.CLONE_NEWNS):
 		return &spec.Error{Pointer: "linux.namespaces", Err: errMachineMounts}
+	case len(c.spec.Extensions.Landlock) > 0:
+		return &spec.Error{Pointer: "annotations." + c.spec.Extensions.Landlock[0].Annotation, Err: errMachineRules}
 	}
 	files := &machineFiles{-1, -1, -1, -1, -1}
 	if files.program, err = openMachineProgram(); err != nil {
@@ -350,5 +352,6 @@ var (
 	errHandler       = errors.New("unknown handler: use vm or namespaces (krun, in crun's annotation)")
 	errMachineFDs    = errors.New("a descriptor cannot be handed into a virtual machine: leave the option out")
 	errMachineStuck  = errors.New("the monitor does not react: see what its process waits for in /proc/PID/stack")
+	errMachineRules  = errors.New("the microVM handler does not hand Landlock rules to the guest: leave the annotation out")
 	errMachineMounts = errors.New("the microVM handler needs a mount namespace: add one of type mount")
 )

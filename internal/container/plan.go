@@ -27,7 +27,7 @@ func (r *Runtime) Plan(o CreateOptions) (string, error) {
 	}
 	in := &plan.Input{
 		Spec: c.spec, Process: c.spec.Process, ID: o.ID, Rootfs: c.rootfs, Seccomp: filter,
-		Host: plan.Host{ExecveCheck: true, Cgroups: []plan.Hierarchy{{V2: true, Dir: "/sys/fs/cgroup/" + o.ID}}},
+		Host: plan.Host{ExecveCheck: true, Landlock: newestLandlock, Cgroups: []plan.Hierarchy{{V2: true, Dir: "/sys/fs/cgroup/" + o.ID}}},
 		Wait: true, Ask: true, NoPivot: o.NoPivot, NoNewKeyring: o.NoNewKeyring, Cloned: plan.BornWith(c.spec),
 	}
 	fds.Kept = next - 1

@@ -29,11 +29,10 @@ func (e *examination) kernel() {
 	e.has("seccomp filters", exists("/proc/sys/kernel/seccomp/actions_avail"), Absent, "linux.seccomp cannot be used: nearly every engine asks for it (CONFIG_SECCOMP_FILTER)")
 	e.has("overlay", inFileSystems("overlay"), Absent, "engines then copy every image layer: load the module overlay (modprobe overlay)")
 	e.has("FUSE", exists("/dev/fuse"), Absent, "an ordinary user's engine may need it for fuse-overlayfs: load the module fuse (modprobe fuse)")
-	abi := landlockABI()
-	if abi > 0 {
+	if abi, err := linux.Landlock(); err == nil {
 		e.add("Landlock", OK, "ABI "+strconv.Itoa(abi), "")
 	} else {
-		e.add("Landlock", Absent, "no", "nothing that ostia does needs it: add landlock to the kernel's parameter lsm= for programs that do")
+		e.add("Landlock", Absent, "no", "the annotations org.ostia.landlock.* cannot be used: add landlock to the kernel's parameter lsm=")
 	}
 	switch on, _ := file.Read("/sys/module/apparmor/parameters/enabled"); {
 	case strings.HasPrefix(on, "Y"):
@@ -64,15 +63,6 @@ func kernelRelease() string {
 func inFileSystems(name string) bool {
 	text, err := file.Read("/proc/filesystems")
 	return err == nil && strings.Contains(text, "\t"+name+"\n")
-}
-
-// landlockABI is the version that landlock_create_ruleset(2) tells, 0 for none.
-func landlockABI() int {
-	n, _, errno := unix.Syscall(unix.SYS_LANDLOCK_CREATE_RULESET, 0, 0, unix.LANDLOCK_CREATE_RULESET_VERSION)
-	if errno != 0 {
-		return 0
-	}
-	return int(n)
 }
 
 // compareVersions compares numbers that are separated by dots, as far as both

@@ -21,6 +21,17 @@ func HasExecveCheck() bool {
 	return e != unix.EINVAL
 }
 
+// Landlock is the version of the kernel's Landlock interface: ENOSYS from a
+// kernel without (before Linux 5.13, or built so), EOPNOTSUPP from one that was
+// booted without.
+func Landlock() (version int, err error) {
+	n, _, e := unix.RawSyscall(unix.SYS_LANDLOCK_CREATE_RULESET, 0, 0, unix.LANDLOCK_CREATE_RULESET_VERSION)
+	if e != 0 {
+		return 0, e
+	}
+	return int(n), nil
+}
+
 // Openat2 is openat2(2) to its end. The kernel gives up with EAGAIN a ".."
 // that is confined (RESOLVE_BENEATH, RESOLVE_IN_ROOT) while anything at all is
 // renamed or mounted on the machine, and tells the caller to try again. Somebody

@@ -39,6 +39,7 @@ type Host struct {
 	UserNS      bool // the container's processes live in a user namespace other than the first
 	ExecveCheck bool // AT_EXECVE_CHECK works (Linux 6.14)
 	Confined    bool // AppArmor confines the runtime
+	Landlock    int  // the version of its interface
 	Cgroups     []Hierarchy
 	Bare        []string // without pivot_root: where procfs and sysfs are mounted, to be taken off
 }
@@ -111,6 +112,7 @@ type compiler struct {
 	fsfd       stage.Cell // the filesystem context in use, for its messages
 	attached   []attachment
 	readonly   []readonlyMount
+	ruleset    stage.Cell // of Landlock
 	program    stage.Cell // address of the entry point's path
 	argv       stage.Arg
 	env        stage.Arg

@@ -77,7 +77,7 @@ func input(t *testing.T, name, config string) *Input {
 	}
 	in := &Input{
 		Spec: s, Process: s.Process, ID: "golden", Rootfs: "/bundle/rootfs", FDs: NoFDs(3),
-		Host: Host{ExecveCheck: !strings.HasPrefix(name, "old-"), Cgroups: []Hierarchy{{V2: true, Dir: "/sys/fs/cgroup/golden"}}},
+		Host: Host{ExecveCheck: !strings.HasPrefix(name, "old-"), Landlock: 5, Cgroups: []Hierarchy{{V2: true, Dir: "/sys/fs/cgroup/golden"}}},
 		Exec: strings.HasPrefix(name, "exec-"),
 	}
 	in.Wait = !in.Exec && !strings.HasPrefix(name, "run-")

@@ -30,6 +30,7 @@ func (c *compiler) identity() {
 	if caps == nil {
 		caps = &spec.Capabilities{}
 	}
+	c.landlockRules()
 	c.boundingSet(caps)
 	c.ids(p)
 	c.capabilities(caps, p.NoNewPrivileges)
@@ -43,6 +44,7 @@ func (c *compiler) identity() {
 		umask = int(*p.User.Umask)
 	}
 	c.Do("umask", unix.SYS_UMASK, stage.Imm(umask))
+	c.landlock()
 }
 
 func (c *compiler) rlimits(p *spec.Process) {

@@ -14,11 +14,18 @@ const (
 	annotationReceiver      = "run.oci.seccomp.receiver"
 )
 
+// Those of ostia's own.
+const (
+	annotationLandlockRead    = "org.ostia.landlock.read-only"
+	annotationLandlockWrite   = "org.ostia.landlock.read-write"
+	annotationLandlockExecute = "org.ostia.landlock.execute"
+)
+
 // UnsafeAnnotations are all of these: an engine that takes annotations from
 // somebody it does not trust must not pass them on
 // (features.md#unsafe-annotations-in-configjson).
 func UnsafeAnnotations() []string {
-	return []string{annotationHookStderr, annotationHookStdout, annotationKeepGroups, annotationMountContext, annotationPidfdReceiver,
+	return []string{annotationLandlockExecute, annotationLandlockRead, annotationLandlockWrite, annotationHookStderr, annotationHookStdout, annotationKeepGroups, annotationMountContext, annotationPidfdReceiver,
 		annotationReceiver, annotationFailUnknown}
 }
 
@@ -28,6 +35,7 @@ type Extensions struct {
 	KeepGroups             bool   // the caller's supplementary groups stay
 	MountContext           string // the mount option of linux.mountLabel (selinux(8)); "" is context
 	PidfdReceiver          string // AF_UNIX socket that gets a pidfd of the first process
+	Landlock               []LandlockRule
 }
 
 // extend reads the annotations into Extensions and returns what is wrong with
@@ -49,6 +57,12 @@ func (s *Spec) extend() (p problems) {
 			return value
 		}
 		switch name {
+		case annotationLandlockExecute:
+			p = append(p, s.landlock(name, LandlockExecute, value)...)
+		case annotationLandlockRead:
+			p = append(p, s.landlock(name, LandlockRead, value)...)
+		case annotationLandlockWrite:
+			p = append(p, s.landlock(name, LandlockWrite, value)...)
 		case annotationHookStdout:
 			x.HookStdout = path()
 		case annotationHookStderr:
