@@ -3,12 +3,16 @@ package container
 import (
 	"errors"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 
 	"ostia/internal/cgroup"
 	"ostia/internal/linux"
 	"ostia/internal/plan"
+	"ostia/internal/spec"
+
+	"golang.org/x/sys/unix"
 )
 
 var errNoCgroup = errors.New("the container has no cgroup of its own (it was made without, as an ordinary user)")
@@ -44,7 +48,7 @@ func (r *Runtime) createCgroup(c *creation) error {
 	}
 	err := c.group.Create(resources)
 	if err == nil {
-		return nil
+		return c.delegate(c.group)
 	}
 	// What Create made it has removed: what is there is somebody else's.
 	c.group = nil
@@ -53,6 +57,56 @@ func (r *Runtime) createCgroup(c *creation) error {
 		return failed("state", c.dir.Path(), c.dir.Rewrite(c.state, c.config))
 	}
 	return err
+}
+
+// delegate gives a cgroup to the container's user where that is safe and the
+// container can do something with it: on version 2, in a cgroup namespace of
+// its own, with a cgroup mount to write to (config-linux.md#cgroup-ownership).
+func (c *creation) delegate(g *cgroup.Group) error {
+	uid, known := c.hostID(c.spec.Process.User.UID)
+	if !g.V2 || !known || uid == os.Geteuid() || !isFresh(c.spec, unix.CLONE_NEWCGROUP) || !writesCgroups(c.spec) {
+		return nil
+	}
+	err := g.Delegate(uid)
+	if errors.Is(err, unix.EPERM) && os.Geteuid() != 0 {
+		return nil // an ordinary user cannot give anything away; what maps to root is the user's already
+	}
+	return err
+}
+
+// hostID is the host's id for a user of the container; that of a user namespace
+// which is joined is not known.
+func (c *creation) hostID(id uint32) (uid int, known bool) {
+	if !hasNamespace(c.spec, unix.CLONE_NEWUSER) {
+		return int(id), true
+	}
+	for _, m := range c.spec.Linux.UIDMappings {
+		if id >= m.ContainerID && id-m.ContainerID < m.Size {
+			return int(m.HostID + id - m.ContainerID), true
+		}
+	}
+	return 0, false
+}
+
+func isFresh(s *spec.Spec, flag uint64) bool {
+	for i := range s.Linux.Namespaces {
+		if n := &s.Linux.Namespaces[i]; n.Flag == flag {
+			return n.Path == ""
+		}
+	}
+	return false
+}
+
+// writesCgroups reports whether the configuration mounts the cgroup file
+// system for writing: of several mounts the last is what shows.
+func writesCgroups(s *spec.Spec) bool {
+	for i := len(s.Mounts) - 1; i >= 0; i-- {
+		m := &s.Mounts[i]
+		if (m.Source == "cgroup" || m.Type == "cgroup" || m.Type == "cgroup2") && plan.SamePath(m.Destination, "/sys/fs/cgroup") {
+			return !slices.Contains(m.Options, "ro")
+		}
+	}
+	return false
 }
 
 func (r *Runtime) mayGoWithout() bool {

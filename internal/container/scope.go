@@ -79,10 +79,13 @@ func (c *creation) enter() error {
 	if err := c.group.Adopt(c.spec.Linux.Resources); err != nil {
 		return err
 	}
-	if s.unit.Subgroup == "" {
-		return nil
+	g := processes(c.group, s.unit)
+	if s.unit.Subgroup != "" {
+		if err := g.Take(c.stage.Pid); err != nil {
+			return err
+		}
 	}
-	return processes(c.group, s.unit).Take(c.stage.Pid)
+	return c.delegate(g)
 }
 
 // processes is the cgroup of a container's processes: that of the container, or
@@ -125,12 +128,9 @@ func stop(u *systemd.Unit) error {
 	return m.Stop(u)
 }
 
-// setProperties has systemd change the limits of a container's unit, if it has
-// one. back changes them back.
+// setProperties has systemd change the limits of a container's unit. back
+// changes them back.
 func setProperties(s *state.State, r *spec.Resources) (back func(), err error) {
-	if s.Unit == nil {
-		return func() {}, nil
-	}
 	before, err := config(s)
 	if err != nil {
 		return nil, err

@@ -43,20 +43,27 @@ func (r *Runtime) Update(id string, u Update) error {
 		}
 		update.Pids = nil
 	}
-	back, err := setProperties(s, update)
-	if err != nil {
-		return failed("update", id, err)
-	}
-	err = s.Cgroup.Update(update, func() error {
+	commit := func() error {
 		if config, err = updateResctrl(s, config, &u); err != nil {
 			return failed("update", id, err)
 		}
 		return failed("state", d.Path(), d.Rewrite(s, config))
-	})
-	if err != nil {
-		back()
 	}
-	return err
+	if s.Unit == nil {
+		return s.Cgroup.Update(update, commit)
+	}
+	// First the kernel, which knows what is wrong with a limit, then systemd,
+	// and what that has rounded once more.
+	return s.Cgroup.Update(update, func() error {
+		back, err := setProperties(s, update)
+		if err != nil {
+			return failed("update", id, err)
+		}
+		if err = s.Cgroup.Update(update, commit); err != nil {
+			back()
+		}
+		return err
+	})
 }
 
 // updateGuest changes the limit on processes that a machine's guest holds.

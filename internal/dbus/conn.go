@@ -7,6 +7,7 @@ package dbus
 
 import (
 	"errors"
+	"strconv"
 	"strings"
 	"time"
 
@@ -23,10 +24,12 @@ type Conn struct {
 	in     []byte
 	known  bool // authenticated
 	signal func(*Message)
+	limit  time.Duration // of waiting for an answer
+	broken error         // no more is to be had from the other side
 }
 
 // ErrTimeout is an answer that did not come in time.
-var ErrTimeout = errors.New("timed out")
+var ErrTimeout = errors.New("no answer within " + strconv.Itoa(int(waitLimit/time.Second)) + " seconds: the other side is busy or hangs")
 
 // waitLimit is how long an answer is waited for, that of libdbus and more.
 const waitLimit = 30 * time.Second
@@ -50,7 +53,7 @@ func Dial(socket string, bus bool, signal func(*Message)) (*Conn, error) {
 		unix.Close(fd)
 		return nil, err
 	}
-	c := &Conn{fd: fd, bus: bus, signal: signal}
+	c := &Conn{fd: fd, bus: bus, signal: signal, limit: waitLimit}
 	// No identity is named: the other side knows it from the socket, also where
 	// it sees another uid than this process, which may be in a user namespace.
 	c.out = append(c.out, "\x00AUTH EXTERNAL\r\nDATA\r\nBEGIN\r\n"...)
@@ -127,9 +130,17 @@ func (c *Conn) Reply(serial uint32) (*Message, error) {
 }
 
 // Until writes what is in the queue and reads messages until one is the last.
-// Answers to other calls than those of last are lost.
+// Answers to other calls than those of last are lost. Once it has failed it is
+// not tried again: who has not answered is waited for once.
 func (c *Conn) Until(last func(*Message) bool) error {
-	end := time.Now().Add(waitLimit)
+	if c.broken == nil {
+		c.broken = c.until(last)
+	}
+	return c.broken
+}
+
+func (c *Conn) until(last func(*Message) bool) error {
+	end := time.Now().Add(c.limit)
 	if err := c.flush(end); err != nil {
 		return err
 	}

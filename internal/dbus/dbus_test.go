@@ -2,9 +2,11 @@ package dbus
 
 import (
 	"errors"
+	"net"
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 )
 
 // message is a message that a manager could send.
@@ -77,6 +79,39 @@ func TestNoMessage(t *testing.T) {
 		if _, _, err := cutMessage(b); err == nil {
 			t.Errorf("%s: taken", name)
 		}
+	}
+}
+
+// An answer is waited for once: whoever has not answered in time is not asked
+// again, however many calls are to come.
+func TestNoAnswer(t *testing.T) {
+	name := t.TempDir() + "/s"
+	l, err := net.Listen("unix", name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	c, err := Dial(name, false, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	peer, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer peer.Close()
+	c.limit = 50 * time.Millisecond
+	call := Call{Path: "/", Member: "M"}
+	if _, err := c.Reply(c.Send(&call)); !errors.Is(err, ErrTimeout) {
+		t.Fatalf("the first answer: %v", err)
+	}
+	c.limit = time.Minute
+	serial := c.Send(&call)
+	peer.Write([]byte("DATA\r\nOK 1\r\n"))
+	peer.Write(message(methodReturn, 1, []Value{field(fieldReplySerial, Uint32(serial))}, nil))
+	if _, err := c.Reply(serial); !errors.Is(err, ErrTimeout) {
+		t.Errorf("the second answer: %v", err)
 	}
 }
 

@@ -52,7 +52,7 @@ func (m *Manager) Start(u *Unit, pid int, properties []Property) error {
 		case err == nil:
 			return nil
 		case !is(err, unitExists):
-			return failed("start "+u.Name, explain(err, properties))
+			return explain(failed("start "+u.Name, err), properties)
 		case again:
 			return failed("start "+u.Name, &existError{err})
 		}
@@ -100,7 +100,7 @@ func (m *Manager) Set(u *Unit, list []Property) error {
 	}
 	_, err := m.conn.Reply(m.call(iface, "SetUnitProperties", dbus.String(u.Name), dbus.Bool(true), dbus.Value{Type: "a(sv)", List: body}))
 	if err != nil {
-		return failed("set properties of "+u.Name, explain(err, list))
+		return explain(failed("set properties of "+u.Name, err), list)
 	}
 	// It answers before it writes to the cgroup, and takes the next call after.
 	_, err = m.answer(m.call(properties, "Get", dbus.String(iface), dbus.String("Version")))
