@@ -20,6 +20,11 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	if os.Getenv("LIKE_KERNEL") == kernel514 {
+		if err := likeKernel514(); err != nil {
+			fail(err)
+		}
+	}
 	testscript.Main(m, map[string]func(){
 		"recvtty":  recvtty,
 		"recvfd":   recvfd,

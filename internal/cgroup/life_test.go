@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -27,8 +28,10 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// child enters the version 1 hierarchies and does what its arguments say.
+// child enters the version 1 hierarchies and does what its arguments say. A
+// write to tasks moves one thread.
 func child() {
+	runtime.LockOSThread()
 	tasks, _ := strconv.Atoi(os.Getenv("CGROUP_TEST_CHILD"))
 	for fd := 3; fd < 3+tasks; fd++ {
 		if _, err := unix.Write(fd, []byte("0")); err != nil {
