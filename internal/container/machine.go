@@ -54,13 +54,14 @@ const machineProgram = "ostia-vmm"
 // machineFiles are what a machine starts from.
 type machineFiles struct {
 	program, kvm, kernel, initrd, setup int
+	tun                                 int // -1 on a host without
 }
 
 func (f *machineFiles) close() {
 	if f == nil {
 		return
 	}
-	for _, fd := range [...]int{f.program, f.kvm, f.kernel, f.initrd, f.setup} {
+	for _, fd := range [...]int{f.program, f.kvm, f.kernel, f.initrd, f.setup, f.tun} {
 		if fd >= 0 {
 			unix.Close(fd)
 		}
@@ -82,7 +83,7 @@ func (c *creation) prepareMachine() error {
 	case len(c.spec.Extensions.Landlock) > 0:
 		return &spec.Error{Pointer: "annotations." + c.spec.Extensions.Landlock[0].Annotation, Err: errMachineRules}
 	}
-	files := &machineFiles{-1, -1, -1, -1, -1}
+	files := &machineFiles{-1, -1, -1, -1, -1, -1}
 	if files.program, err = openMachineProgram(); err != nil {
 		return err
 	}
@@ -112,7 +113,7 @@ func openMachineProgram() (int, error) {
 func high(fd int) (int, error) { return unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 32) }
 
 // prepare runs the program's prepare on the host, and takes what it answers:
-// four descriptors, or why not.
+// four or five descriptors, or why not.
 func (m *machineFiles) prepare(config, rootfs string) error {
 	text, err := unix.MemfdCreate("config", unix.MFD_CLOEXEC)
 	if err != nil {
@@ -161,7 +162,7 @@ func machineEnv() (env []string) {
 }
 
 func (m *machineFiles) take(sock int) error {
-	answer, oob := make([]byte, 4096), make([]byte, unix.CmsgSpace(4*4))
+	answer, oob := make([]byte, 4096), make([]byte, unix.CmsgSpace(4*5))
 	var n, nOOB int
 	var err error
 	for {
@@ -184,10 +185,13 @@ func (m *machineFiles) take(sock int) error {
 		return unix.EPROTO
 	}
 	fds, err := unix.ParseUnixRights(&msgs[0])
-	if err != nil || len(fds) != 4 {
+	if err != nil || len(fds) < 4 {
 		return unix.EPROTO
 	}
 	m.kvm, m.kernel, m.initrd, m.setup = fds[0], fds[1], fds[2], fds[3]
+	if len(fds) > 4 {
+		m.tun = fds[4]
+	}
 	return nil
 }
 
@@ -200,7 +204,7 @@ func (c *creation) openMachine(f *files, in *plan.Input, _ *syscall.SysProcAttr)
 	if err != nil {
 		return failed("monitor's socket", c.dir.Path(), err)
 	}
-	m := &plan.Machine{Args: []string{machineProgram, "monitor"}}
+	m := &plan.Machine{Args: []string{machineProgram, "monitor"}, Network: hasNamespace(c.spec, unix.CLONE_NEWNET)}
 	keep := func(fd int) {
 		m.Keep = append(m.Keep, fd)
 		m.Args = append(m.Args, strconv.Itoa(fd))
@@ -214,6 +218,9 @@ func (c *creation) openMachine(f *files, in *plan.Input, _ *syscall.SysProcAttr)
 		return failed("reason file", c.dir.Path(), err)
 	}
 	keep(f.add(reason))
+	if c.files.tun >= 0 {
+		keep(f.lend(c.files.tun))
+	}
 	m.Program = f.lend(c.files.program)
 	in.Machine, in.Ask, in.Seccomp = m, true, plan.Seccomp{}
 	return nil

@@ -3,6 +3,8 @@ package netdev
 import (
 	"encoding/binary"
 
+	"ostia/internal/netlink"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -13,15 +15,15 @@ const keptFlags = unix.IFA_F_NODAD | unix.IFA_F_HOMEADDRESS | unix.IFA_F_MANAGET
 // addresses returns the requests that give a device its addresses again: the
 // permanent ones of global scope (config-linux.md#network-devices). Others
 // belong to the namespace that the device leaves.
-func (s *socket) addresses(index int32) (requests []message, err error) {
-	m := newMessage(unix.RTM_GETADDR, unix.NLM_F_DUMP, make([]byte, unix.SizeofIfAddrmsg))
-	err = s.do(m, func(kind uint16, body []byte) {
+func (s *socket) addresses(index int32) (requests []netlink.Message, err error) {
+	m := netlink.NewMessage(unix.RTM_GETADDR, unix.NLM_F_DUMP, make([]byte, unix.SizeofIfAddrmsg))
+	err = s.Do(m, func(kind uint16, body []byte) {
 		if kind != unix.RTM_NEWADDR || len(body) < unix.SizeofIfAddrmsg || int32(binary.NativeEndian.Uint32(body[4:])) != index {
 			return
 		}
 		const scopeOffset, flagsOffset = 3, 2 // of struct ifaddrmsg
 		flags := uint32(body[flagsOffset])
-		attributes(body[unix.SizeofIfAddrmsg:], func(kind uint16, value []byte) {
+		netlink.Attributes(body[unix.SizeofIfAddrmsg:], func(kind uint16, value []byte) {
 			if kind == unix.IFA_FLAGS && len(value) == 4 {
 				flags = binary.NativeEndian.Uint32(value)
 			}
@@ -31,24 +33,24 @@ func (s *socket) addresses(index int32) (requests []message, err error) {
 		}
 		fixed := append([]byte(nil), body[:unix.SizeofIfAddrmsg]...)
 		fixed[flagsOffset] = 0
-		again := newMessage(unix.RTM_NEWADDR, unix.NLM_F_ACK|unix.NLM_F_CREATE|unix.NLM_F_REPLACE, fixed)
-		attributes(body[unix.SizeofIfAddrmsg:], func(kind uint16, value []byte) {
+		again := netlink.NewMessage(unix.RTM_NEWADDR, unix.NLM_F_ACK|unix.NLM_F_CREATE|unix.NLM_F_REPLACE, fixed)
+		netlink.Attributes(body[unix.SizeofIfAddrmsg:], func(kind uint16, value []byte) {
 			switch kind {
 			// Not IFA_LABEL, which is the device's old name.
 			case unix.IFA_ADDRESS, unix.IFA_LOCAL, unix.IFA_BROADCAST, unix.IFA_RT_PRIORITY:
-				again = again.attribute(kind, value)
+				again = again.Attribute(kind, value)
 			}
 		})
-		requests = append(requests, again.attribute(unix.IFA_FLAGS, u32(flags&keptFlags)))
+		requests = append(requests, again.Attribute(unix.IFA_FLAGS, netlink.Uint32(flags&keptFlags)))
 	})
 	return requests, err
 }
 
 // add adds addresses to a device; all are tried, the first error is returned.
-func (s *socket) add(index int32, requests []message) (failed error) {
+func (s *socket) add(index int32, requests []netlink.Message) (failed error) {
 	for _, m := range requests {
-		binary.NativeEndian.PutUint32(m[headerSize+4:], uint32(index))
-		if err := s.do(m, ignore); err != nil && failed == nil {
+		binary.NativeEndian.PutUint32(m[netlink.HeaderSize+4:], uint32(index))
+		if err := s.Do(m, ignore); err != nil && failed == nil {
 			failed = err
 		}
 	}

@@ -9,6 +9,8 @@ import (
 	"runtime"
 	"strings"
 
+	"ostia/internal/netlink"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -29,12 +31,12 @@ func Move(from, to int, name, newName string) (moved *Moved, err error) {
 	if err != nil {
 		return nil, err
 	}
-	defer here.close()
+	defer here.Close()
 	there, err := inNamespace(to)
 	if err != nil {
 		return nil, err
 	}
-	defer there.close()
+	defer there.Close()
 	device, err := here.find(name)
 	if err != nil {
 		return nil, err
@@ -67,12 +69,12 @@ func (m *Moved) Back() error {
 	if err != nil {
 		return err
 	}
-	defer here.close()
+	defer here.Close()
 	there, err := inNamespace(m.from)
 	if err != nil {
 		return err
 	}
-	defer there.close()
+	defer there.Close()
 	back, err := carry(here, there, m.to, m.from, &m.after, m.before.Name)
 	if err == nil && !m.before.up {
 		err = there.setUp(back.index, false)
@@ -138,6 +140,9 @@ func moveReason(err error, name string) error {
 	return err
 }
 
+// socket is in the namespace that it asks and changes.
+type socket struct{ *netlink.Socket }
+
 // inNamespace opens a socket in the namespace of a file. A socket stays in the
 // namespace in which it was made, so that the thread need go there only for
 // that. It comes back, and must: a thread that ended would take with it the
@@ -153,7 +158,8 @@ func inNamespace(file int) (*socket, error) {
 		runtime.UnlockOSThread()
 		return nil, err
 	}
-	s, err := openSocket()
+	opened, err := netlink.Open()
+	s := &socket{opened}
 	if e := unix.Setns(own, unix.CLONE_NEWNET); e != nil { //nolint:forbidigo // back
 		return s, e // this thread stays locked: nothing else may run there
 	}
@@ -177,21 +183,21 @@ func (s *socket) setUp(index int32, up bool) error {
 	if up {
 		flags = unix.IFF_UP
 	}
-	return s.do(newMessage(unix.RTM_NEWLINK, unix.NLM_F_ACK, linkPart(index, flags, unix.IFF_UP)), ignore)
+	return s.Do(netlink.NewMessage(unix.RTM_NEWLINK, unix.NLM_F_ACK, linkPart(index, flags, unix.IFF_UP)), ignore)
 }
 
 // move moves a device to the namespace of a file and renames it.
 func (s *socket) move(index int32, name string, to int) error {
-	m := newMessage(unix.RTM_NEWLINK, unix.NLM_F_ACK, linkPart(index, 0, 0)).
-		attribute(unix.IFLA_IFNAME, text(name)).attribute(unix.IFLA_NET_NS_FD, u32(uint32(to)))
-	return s.do(m, ignore)
+	m := netlink.NewMessage(unix.RTM_NEWLINK, unix.NLM_F_ACK, linkPart(index, 0, 0)).
+		Attribute(unix.IFLA_IFNAME, netlink.String(name)).Attribute(unix.IFLA_NET_NS_FD, netlink.Uint32(uint32(to)))
+	return s.Do(m, ignore)
 }
 
 // find returns the device of a name.
 func (s *socket) find(name string) (*Device, error) {
 	var found *Device
-	m := newMessage(unix.RTM_GETLINK, unix.NLM_F_ACK, linkPart(0, 0, 0)).attribute(unix.IFLA_IFNAME, text(name))
-	err := s.do(m, func(kind uint16, body []byte) {
+	m := netlink.NewMessage(unix.RTM_GETLINK, unix.NLM_F_ACK, linkPart(0, 0, 0)).Attribute(unix.IFLA_IFNAME, netlink.String(name))
+	err := s.Do(m, func(kind uint16, body []byte) {
 		if d, ok := readDevice(kind, body); ok {
 			found = &d
 		}
@@ -204,7 +210,7 @@ func (s *socket) find(name string) (*Device, error) {
 
 // devices lists all devices.
 func (s *socket) devices() (list []Device, err error) {
-	err = s.do(newMessage(unix.RTM_GETLINK, unix.NLM_F_DUMP, linkPart(0, 0, 0)), func(kind uint16, body []byte) {
+	err = s.Do(netlink.NewMessage(unix.RTM_GETLINK, unix.NLM_F_DUMP, linkPart(0, 0, 0)), func(kind uint16, body []byte) {
 		if d, ok := readDevice(kind, body); ok {
 			list = append(list, d)
 		}
@@ -241,7 +247,7 @@ func readDevice(kind uint16, body []byte) (d Device, ok bool) {
 	}
 	d.index = int32(binary.NativeEndian.Uint32(body[4:]))
 	d.up = binary.NativeEndian.Uint32(body[8:])&unix.IFF_UP != 0
-	attributes(body[unix.SizeofIfInfomsg:], func(kind uint16, value []byte) {
+	netlink.Attributes(body[unix.SizeofIfInfomsg:], func(kind uint16, value []byte) {
 		if kind == unix.IFLA_IFNAME {
 			d.Name = strings.TrimRight(string(value), "\x00")
 		}

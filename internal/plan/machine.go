@@ -12,6 +12,7 @@ type Machine struct {
 	Program int      // descriptor of the monitor, or of an exec's proxy
 	Args    []string // its arguments, its name first
 	Keep    []int    // descriptors that it inherits
+	Network bool     // it joins the machine to the container's network, by CAP_NET_ADMIN
 }
 
 // startMachine has the entry point judged by a process that is what the entry
@@ -30,7 +31,11 @@ func (c *compiler) startMachine() {
 	c.startContainerHooks()
 	c.About("", -1, "ostia-vmm")
 	c.WriteTrace(c.in.FDs.Trace)
-	c.dropAllBut(machineCapabilities())
+	kept := machineCapabilities()
+	if c.in.Machine.Network {
+		kept |= 1 << unix.CAP_NET_ADMIN
+	}
+	c.dropAllBut(kept)
 	zero := stage.Imm(0)
 	c.Do("no new privileges", unix.SYS_PRCTL, stage.Imm(unix.PR_SET_NO_NEW_PRIVS), stage.Imm(1), zero, zero, zero)
 	m := c.in.Machine

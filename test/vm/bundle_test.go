@@ -23,7 +23,7 @@ func bundle(t *testing.T, script string, edit func(config object)) string {
 	content, err := os.ReadFile(os.Getenv("BUSYBOX"))
 	check(t, err)
 	check(t, os.WriteFile(root+"/bin/busybox", content, 0o755))
-	for _, name := range []string{"sh", "cat", "echo", "sleep", "id", "ls", "stat", "stty", "nproc", "kill", "head", "grep", "dd", "mount", "touch", "free", "tail", "wc", "md5sum", "seq", "env", "hostname", "ip", "wget", "rm", "mkdir", "mv", "ln", "reboot", "poweroff", "ps", "sync", "cp", "chmod", "chown", "find", "sort", "test", "true", "mknod"} {
+	for _, name := range []string{"sh", "cat", "echo", "sleep", "id", "ls", "stat", "stty", "nproc", "kill", "head", "grep", "dd", "mount", "touch", "free", "tail", "wc", "md5sum", "seq", "env", "hostname", "ip", "wget", "rm", "mkdir", "mv", "ln", "reboot", "poweroff", "ps", "sync", "cp", "chmod", "chown", "find", "sort", "test", "true", "mknod", "httpd", "sed"} {
 		check(t, os.Symlink("busybox", root+"/bin/"+name))
 	}
 	spec := exec.Command(runtime, "spec")

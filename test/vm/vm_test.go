@@ -143,6 +143,9 @@ func start(t *testing.T, id, dir, word string) (output string) {
 	}
 	t.Cleanup(func() {
 		// The test's context has ended.
+		if _, err := os.Stat(filepath.Join(state, id)); err != nil {
+			return // the test has deleted it
+		}
 		if out, err := exec.Command(runtime, "--root", state, "delete", "--force", id).CombinedOutput(); err != nil {
 			t.Errorf("delete --force: %v: %s", err, out)
 		}

@@ -70,14 +70,19 @@ func (a *agent) prepare() error {
 	if err := modules("/" + initramfs.Modules); err != nil {
 		return err
 	}
+	if len(a.machine.Links) > 0 {
+		if err := modules("/" + initramfs.NetworkModules); err != nil {
+			return err
+		}
+	}
 	if a.host, err = connect(wire.ControlPort); err != nil {
 		return fmt.Errorf("vsock: %w", err)
 	}
 	if err := fileSystems(); err != nil {
 		return err
 	}
-	if err := loopback(); err != nil {
-		return fmt.Errorf("lo: %w", err)
+	if err := network(a.machine.Links, a.machine.Sysctls); err != nil {
+		return err
 	}
 	if err := bundle(a.machine.Config); err != nil {
 		return err

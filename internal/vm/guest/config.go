@@ -9,19 +9,22 @@ import (
 	"fmt"
 	"path"
 	"strings"
+
+	"ostia/internal/plan"
 )
 
 // Root is where the guest mounts the container's tree of the host.
 const Root = "/host"
 
-// Config is the configuration for the guest. resolve gives the place in the
-// container's tree that a path leads to, as the host sees it.
-func Config(host []byte, resolve func(string) (string, error)) ([]byte, error) {
+// Config is the configuration for the guest, and the sysctls of its network.
+// resolve gives the place in the container's tree that a path leads to, as the
+// host sees it.
+func Config(host []byte, resolve func(string) (string, error)) ([]byte, []Sysctl, error) {
 	d := json.NewDecoder(bytes.NewReader(host))
 	d.UseNumber() // a 64-bit rlimit is no float64
 	var c map[string]any
 	if err := d.Decode(&c); err != nil {
-		return nil, fmt.Errorf("config: %w", err)
+		return nil, nil, fmt.Errorf("config: %w", err)
 	}
 	// The host's hooks have run there; its annotations are for its runtime.
 	for _, key := range []string{"hooks", "annotations", "vm"} {
@@ -31,12 +34,14 @@ func Config(host []byte, resolve func(string) (string, error)) ([]byte, error) {
 	root["path"] = Root
 	mounts, err := mounts(list(c["mounts"]), resolve)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	c["mounts"] = mounts
 	linux(object(c, "linux"))
+	sysctls := networkSysctls(object(object(c, "linux"), "sysctl"))
 	process(object(c, "process"))
-	return json.Marshal(c)
+	text, err := json.Marshal(c)
+	return text, sysctls, err
 }
 
 // Process is the process object of an exec for the guest.
@@ -86,6 +91,18 @@ func linux(l map[string]any) {
 		resources["pids"] = r["pids"] // the host sees one process
 	}
 	l["resources"] = resources
+}
+
+// networkSysctls takes out what the runtime in the guest has no namespace for.
+func networkSysctls(all map[string]any) (s []Sysctl) {
+	for key, v := range all {
+		path := plan.SysctlPath(key)
+		if value, ok := v.(string); ok && strings.HasPrefix(path, "net/") {
+			s = append(s, Sysctl{path, value})
+			delete(all, key)
+		}
+	}
+	return s
 }
 
 func hasType(namespaces []any, typ string) bool {

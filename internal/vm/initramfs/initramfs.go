@@ -15,21 +15,24 @@ import (
 )
 
 // Modules is the folder of the modules, which the agent loads in the order of
-// their names, and Config the file of the second archive.
+// their names; NetworkModules that of those which a guest with a network takes
+// besides; and Config the file of the second archive.
 const (
-	Modules = "m"
-	Config  = "machine.json"
+	Modules        = "m"
+	NetworkModules = "n"
+	Config         = "machine.json"
 )
 
 // required modules carry the root and the agent's channel; without the others
 // the guest lacks a convenience.
 var required = []string{"virtio_mmio", "virtiofs", "vmw_vsock_virtio_transport"}
-var optional = []string{"pvpanic_mmio", "virtio_rng"}
+var optional = []string{"pvpanic_mmio", "virtio_rng", "virtio_balloon"}
+var network = []string{"virtio_net"}
 
 // Make builds the archive from the agent's program and the kernel's modules.
 func Make(agent []byte, k kernel.Kernel) ([]byte, error) {
 	var a archive
-	for _, d := range []string{"dev", "proc", "sys", "run", "tmp", Modules} {
+	for _, d := range []string{"dev", "proc", "sys", "run", "tmp", Modules, NetworkModules} {
 		a.add(d, folder|0o755, 0, 0, nil)
 	}
 	// The kernel opens the console for init, and the Go runtime opens null for
@@ -46,13 +49,21 @@ func Make(agent []byte, k kernel.Kernel) ([]byte, error) {
 			return nil, fmt.Errorf("guest kernel %s: module %s: %w", k.Path, m, err)
 		}
 	}
-	for _, m := range optional {
-		if err := s.need(m); err != nil && !errors.Is(err, errNoModule) {
-			return nil, fmt.Errorf("guest kernel %s: module %s: %w", k.Path, m, err)
+	always := 0
+	for _, list := range [][]string{optional, network} {
+		always = len(s.order)
+		for _, m := range list {
+			if err := s.need(m); err != nil && !errors.Is(err, errNoModule) {
+				return nil, fmt.Errorf("guest kernel %s: module %s: %w", k.Path, m, err)
+			}
 		}
 	}
 	for i, m := range s.order {
-		a.add(fmt.Sprintf("%s/%02d-%s", Modules, i, m.name), file|0o644, 0, 0, m.content)
+		folder := Modules
+		if i >= always {
+			folder = NetworkModules
+		}
+		a.add(fmt.Sprintf("%s/%02d-%s", folder, i, m.name), file|0o644, 0, 0, m.content)
 	}
 	return a.bytes(), nil
 }

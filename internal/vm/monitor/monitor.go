@@ -12,12 +12,16 @@ import (
 	"time"
 
 	"ostia/internal/state"
+	"ostia/internal/vm/balloon"
 	"ostia/internal/vm/boot"
+	"ostia/internal/vm/entropy"
 	"ostia/internal/vm/guest"
 	"ostia/internal/vm/initramfs"
 	"ostia/internal/vm/machine"
 	"ostia/internal/vm/prepare"
+	"ostia/internal/vm/virtio"
 	"ostia/internal/vm/virtiofs"
+	"ostia/internal/vm/virtionet"
 	"ostia/internal/vm/vsock"
 	"ostia/internal/vm/wire"
 
@@ -32,6 +36,7 @@ type Files struct {
 	Setup   int // a prepare.Setup as JSON
 	Control int // listening socket for execs
 	Reason  int // takes why the machine ended without a status
+	Tun     int // /dev/net/tun, opened by its path alone; -1 on a host without
 }
 
 // statusFailed is the exit status when none came from the guest.
@@ -65,19 +70,26 @@ func run(f Files, signals <-chan os.Signal) (status int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	described, err := describe(setup, tty)
+	cards, err := joinNetwork(setup, f.Tun)
+	if err != nil {
+		return 0, err
+	}
+	described, err := describe(setup, tty, cards)
 	if err != nil {
 		return 0, err
 	}
 	h := newHub()
-	sockets := &vsock.Device{Accept: h.accept}
+	devices := []virtio.Device{virtiofs.NewDevice(guest.Tag, fs), &vsock.Device{Accept: h.accept}, entropy.Device{}, balloon.Device{}}
+	for _, c := range cards {
+		devices = append(devices, virtionet.NewDevice(c.Tap, c.Link.MAC, c.Link.MTU))
+	}
 	m, err := machine.New(machine.Config{
 		KVM: f.KVM, Memory: setup.Memory, CPUs: setup.CPUs, Nested: setup.Nested,
 		Boot: boot.Config{
 			Kernel: os.NewFile(uintptr(f.Kernel), "kernel"), Initrd: os.NewFile(uintptr(f.Initrd), "initramfs"),
 			Extra: initramfs.Extra(described), Cmdline: prepare.Cmdline + setup.Cmdline,
 		},
-	}, virtiofs.NewDevice(guest.Tag, fs), sockets)
+	}, devices...)
 	if err != nil {
 		return 0, err
 	}

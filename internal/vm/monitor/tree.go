@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"ostia/internal/vm/guest"
+	"ostia/internal/vm/network"
 	"ostia/internal/vm/prepare"
 	"ostia/internal/vm/virtiofs"
 
@@ -35,13 +36,17 @@ func openTree() (*virtiofs.Server, error) {
 }
 
 // describe is what the agent is told.
-func describe(setup *prepare.Setup, tty *terminal) ([]byte, error) {
-	config, err := guest.Config([]byte(setup.Config), resolve)
+func describe(setup *prepare.Setup, tty *terminal, cards []network.Card) ([]byte, error) {
+	config, sysctls, err := guest.Config([]byte(setup.Config), resolve)
 	if err != nil {
 		return nil, err
 	}
 	size := tty.size()
-	return json.Marshal(guest.Machine{Config: string(config), Terminal: setup.Terminal, Rows: size.Rows, Columns: size.Columns})
+	m := guest.Machine{Config: string(config), Terminal: setup.Terminal, Rows: size.Rows, Columns: size.Columns, Sysctls: sysctls}
+	for _, c := range cards {
+		m.Links = append(m.Links, c.Link)
+	}
+	return json.Marshal(m)
 }
 
 // resolve is the path that a path of the container leads to, without links. A

@@ -15,14 +15,17 @@ const (
 )
 
 // Main prepares a machine for the runtime, which reads one message: "ok" with
-// four descriptors in the order of Files, or the reason of the failure.
+// four or five descriptors in the order of Files, or the reason of the failure.
 func Main(rootfs string) int {
 	config, err := io.ReadAll(os.NewFile(configFD, "config"))
 	if err == nil {
 		var f *Files
 		if f, err = New(string(config), rootfs); err == nil {
-			rights := unix.UnixRights(int(f.KVM.Fd()), int(f.Kernel.Fd()), int(f.Initrd.Fd()), int(f.Setup.Fd()))
-			err = unix.Sendmsg(answerFD, []byte("ok"), rights, nil, unix.MSG_NOSIGNAL)
+			fds := []int{int(f.KVM.Fd()), int(f.Kernel.Fd()), int(f.Initrd.Fd()), int(f.Setup.Fd())}
+			if f.Tun != nil {
+				fds = append(fds, int(f.Tun.Fd()))
+			}
+			err = unix.Sendmsg(answerFD, []byte("ok"), unix.UnixRights(fds...), nil, unix.MSG_NOSIGNAL)
 		}
 	}
 	if err == nil {

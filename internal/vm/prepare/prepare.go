@@ -24,9 +24,10 @@ type Setup struct {
 	CPUs     int
 	Cmdline  string // added to Cmdline
 	Terminal bool
-	Boot     int  // seconds that the guest may take to come up
-	Answer   int  // and then to answer
-	Nested   bool // the guest sees the processor's virtualization
+	Boot     int    // seconds that the guest may take to come up
+	Answer   int    // and then to answer
+	Nested   bool   // the guest sees the processor's virtualization
+	Network  string // the host's network namespace, as /proc/self/ns/net names it
 }
 
 // Cmdline is every guest's kernel command line. reboot=t: a reset without a
@@ -34,8 +35,10 @@ type Setup struct {
 // left to the guest's default. The modules of the early console are not wanted.
 const Cmdline = "reboot=t panic=-1 cryptomgr.notests pci=off tsc=reliable no_timer_check 8250.nr_uarts=0 quiet"
 
-// Files are what a machine starts from. Their owner closes them.
-type Files struct{ KVM, Kernel, Initrd, Setup *os.File }
+// Files are what a machine starts from. Their owner closes them. Tun is opened
+// by its path alone, since a tap belongs to the network namespace in which its
+// device is opened; nil on a host without.
+type Files struct{ KVM, Kernel, Initrd, Setup, Tun *os.File }
 
 // New prepares a machine for the configuration text, whose root file system is
 // at rootfs on the host.
@@ -66,7 +69,14 @@ func New(config, rootfs string) (*Files, error) {
 		return nil, err
 	}
 	f.Kernel, f.Initrd = c.kernel, c.initrd
-	text, err := json.Marshal(Setup{Config: config, Memory: w.memory, CPUs: w.cpus, Cmdline: w.cmdline, Terminal: w.terminal, Boot: w.boot, Answer: w.answer, Nested: w.nested})
+	if f.Tun, err = openTun(); err != nil {
+		return nil, err
+	}
+	own, err := os.Readlink("/proc/self/ns/net")
+	if err != nil {
+		return nil, err
+	}
+	text, err := json.Marshal(Setup{Network: own, Config: config, Memory: w.memory, CPUs: w.cpus, Cmdline: w.cmdline, Terminal: w.terminal, Boot: w.boot, Answer: w.answer, Nested: w.nested})
 	if err != nil {
 		return nil, err
 	}
@@ -92,6 +102,18 @@ func openKVM() (*os.File, error) {
 		return nil, fmt.Errorf("%s: %w: be root or a member of its group", path, err)
 	}
 	return nil, fmt.Errorf("%s: %w", path, err)
+}
+
+func openTun() (*os.File, error) {
+	const path = "/dev/net/tun"
+	fd, err := unix.Open(path, unix.O_PATH|unix.O_CLOEXEC, 0)
+	if err == unix.ENOENT {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return os.NewFile(uintptr(fd), path), nil
 }
 
 // memfile is a sealed memory file.

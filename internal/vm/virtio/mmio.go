@@ -28,6 +28,10 @@ type Device interface {
 	Reset()
 }
 
+// Accepter is a device that hears which of its features a driver uses, before
+// the first request.
+type Accepter interface{ Accept(features uint64) }
+
 // WindowSize is the size of a device's registers.
 const WindowSize = 0x1000
 
@@ -324,6 +328,9 @@ func (t *Transport) setStatus(v uint32) {
 	started := v&statusDriverOK != 0 && t.status&statusDriverOK == 0
 	t.status = v
 	if started {
+		if d, ok := t.dev.(Accepter); ok {
+			d.Accept(t.features)
+		}
 		// What the driver queued before it said so.
 		one := [8]byte{1}
 		for _, q := range t.queues {

@@ -151,13 +151,42 @@ func (q *Queue) chain() (*Chain, error) {
 func (q *Queue) Push(c *Chain, n int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	if q.put(c, n) {
+		q.publish()
+	}
+}
+
+// PushAll writes b to the Out of one request after another, and returns them to
+// the driver at once. There is room for b in them.
+func (q *Queue) PushAll(chains []*Chain, b []byte) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	all := len(chains) > 0
+	for _, c := range chains {
+		n := Scatter(c.Out, b)
+		b = b[n:]
+		all = q.put(c, n) && all
+	}
+	if all {
+		q.publish()
+	}
+}
+
+// put enters a request into the used ring, where the driver does not see it
+// yet, unless the queue has been reset since it was taken.
+func (q *Queue) put(c *Chain, n int) bool {
 	if q.size == 0 || c.generation != q.generation {
-		return
+		return false
 	}
 	e := q.used[4+8*int(q.done%q.size):]
 	binary.LittleEndian.PutUint32(e, uint32(c.head))
 	binary.LittleEndian.PutUint32(e[4:], uint32(n))
 	q.done++
+	return true
+}
+
+// publish shows the driver what was put.
+func (q *Queue) publish() {
 	atomic.SwapUint32((*uint32)(unsafe.Pointer(&q.used[0])), uint32(q.done)<<16)
 	q.signal()
 }

@@ -21,7 +21,12 @@ func (device) Reset()           {}
 func (device) Serve(_ int, q *Queue) {
 	for c := q.Pop(); c != nil; c = q.Pop() {
 		Gather(make([]byte, 64), c.In)
-		q.Push(c, Scatter(c.Out, make([]byte, 64)))
+		answer := make([]byte, 64)
+		if next := q.Pop(); next != nil {
+			q.PushAll([]*Chain{c, next}, answer)
+			continue
+		}
+		q.Push(c, Scatter(c.Out, answer))
 	}
 }
 
@@ -90,6 +95,22 @@ func TestQueueAnswers(t *testing.T) {
 	}
 	if tr.isr.Load()&interruptUsed == 0 {
 		t.Error("no interrupt")
+	}
+}
+
+// What takes several requests is returned with all of them at once.
+func TestPushAll(t *testing.T) {
+	m := newMemory(t)
+	tr := newTransport(t, m)
+	setUp(tr)
+	offer(m, [4]uint64{dataAt, 40, descWrite, 0}, [4]uint64{dataAt + 64, 40, descWrite, 0})
+	le := binary.LittleEndian
+	le.PutUint16(m.Low()[availAt+4+2:], 1)
+	le.PutUint16(m.Low()[availAt+2:], 2)
+	tr.serve(0)
+	used := m.Low()[usedAt:]
+	if n, first, second := le.Uint16(used[2:]), le.Uint32(used[8:]), le.Uint32(used[16:]); n != 2 || first != 40 || second != 24 {
+		t.Errorf("%d requests are back with %d and %d bytes, want 2 with 40 and 24", n, first, second)
 	}
 }
 

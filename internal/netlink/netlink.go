@@ -1,4 +1,6 @@
-package netdev
+// Package netlink is as much of rtnetlink(7) as its users need: a socket, how
+// requests are written, and how answers are taken apart. It owns no meaning.
+package netlink
 
 import (
 	"encoding/binary"
@@ -6,46 +8,52 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// socket speaks rtnetlink(7) in the network namespace of the thread that
+// Socket speaks rtnetlink(7) in the network namespace of the thread that
 // opened it, whatever thread uses it later.
-type socket struct {
+type Socket struct {
 	fd  int
 	seq uint32
 }
 
-func openSocket() (*socket, error) {
+// Open opens a socket.
+func Open() (*Socket, error) {
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_ROUTE)
 	if err != nil {
 		return nil, err
 	}
-	return &socket{fd: fd}, nil
+	return &Socket{fd: fd}, nil
 }
 
-func (s *socket) close() { unix.Close(s.fd) }
+// Close closes it.
+func (s *Socket) Close() { unix.Close(s.fd) }
 
-// message is a request under construction: a header, a fixed part and
+// Message is a request under construction: a header, a fixed part and
 // attributes, each padded to four bytes.
-type message []byte
+type Message []byte
 
-const headerSize = unix.SizeofNlMsghdr
+// HeaderSize is where the fixed part begins.
+const HeaderSize = unix.SizeofNlMsghdr
 
-func newMessage(kind, flags uint16, fixed []byte) message {
-	m := make(message, headerSize, 128)
+// NewMessage is a request of a kind (RTM_*) with its fixed part; flags are
+// NLM_F_* besides NLM_F_REQUEST.
+func NewMessage(kind, flags uint16, fixed []byte) Message {
+	m := make(Message, HeaderSize, 128)
 	binary.NativeEndian.PutUint16(m[4:], kind)
 	binary.NativeEndian.PutUint16(m[6:], unix.NLM_F_REQUEST|flags)
 	return append(m, fixed...)
 }
 
-func (m message) attribute(kind uint16, value []byte) message {
+// Attribute appends an attribute.
+func (m Message) Attribute(kind uint16, value []byte) Message {
 	m = binary.NativeEndian.AppendUint16(m, uint16(unix.SizeofRtAttr+len(value)))
 	m = binary.NativeEndian.AppendUint16(m, kind)
 	m = append(m, value...)
 	return append(m, make([]byte, -len(value)&3)...)
 }
 
-// do sends a request and hands every answer's body, fixed part and attributes,
+// Do sends a request and hands every answer's body, fixed part and attributes,
 // to each. It returns the kernel's verdict.
-func (s *socket) do(m message, each func(kind uint16, body []byte)) error {
+func (s *Socket) Do(m Message, each func(kind uint16, body []byte)) error {
 	s.seq++
 	binary.NativeEndian.PutUint32(m[0:], uint32(len(m)))
 	binary.NativeEndian.PutUint32(m[8:], s.seq)
@@ -71,12 +79,12 @@ func (s *socket) do(m message, each func(kind uint16, body []byte)) error {
 
 // answers takes one datagram apart. done says that it was the last.
 func answers(b []byte, seq uint32, each func(kind uint16, body []byte)) (done bool, err error) {
-	for len(b) >= headerSize {
+	for len(b) >= HeaderSize {
 		size := int(binary.NativeEndian.Uint32(b))
-		if size < headerSize || size > len(b) {
+		if size < HeaderSize || size > len(b) {
 			return true, unix.EPROTO
 		}
-		kind, body := binary.NativeEndian.Uint16(b[4:]), b[headerSize:size]
+		kind, body := binary.NativeEndian.Uint16(b[4:]), b[HeaderSize:size]
 		switch {
 		case binary.NativeEndian.Uint32(b[8:]) != seq:
 		case kind == unix.NLMSG_DONE:
@@ -97,8 +105,8 @@ func answers(b []byte, seq uint32, each func(kind uint16, body []byte)) (done bo
 	return false, nil
 }
 
-// attributes calls do with each attribute behind a fixed part.
-func attributes(b []byte, do func(kind uint16, value []byte)) {
+// Attributes calls do with each attribute behind a fixed part.
+func Attributes(b []byte, do func(kind uint16, value []byte)) {
 	for len(b) >= unix.SizeofRtAttr {
 		size := int(binary.NativeEndian.Uint16(b))
 		if size < unix.SizeofRtAttr || size > len(b) {
@@ -109,6 +117,8 @@ func attributes(b []byte, do func(kind uint16, value []byte)) {
 	}
 }
 
-func u32(n uint32) []byte { return binary.NativeEndian.AppendUint32(nil, n) }
+// Uint32 is the value of an attribute.
+func Uint32(n uint32) []byte { return binary.NativeEndian.AppendUint32(nil, n) }
 
-func text(s string) []byte { return append([]byte(s), 0) }
+// String is the value of an attribute, with the zero that ends it.
+func String(s string) []byte { return append([]byte(s), 0) }
