@@ -218,7 +218,7 @@ func (c *compiler) filesystem(typ, source string, o *options) stage.Cell {
 		return c.legacyMount(typ, source, o)
 	}
 	if c.fsfd == 0 {
-		c.fsfd = c.Cell()
+		c.fsfd = stage.CellAt(c.U32(1<<32-1), 0) // -1: what fails before has no message
 	}
 	mnt := c.Cell()
 	c.Do("new "+typ, unix.SYS_FSOPEN, c.Str(typ), stage.Imm(unix.FSOPEN_CLOEXEC)).To(c.fsfd)
