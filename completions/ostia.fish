@@ -57,7 +57,7 @@ complete -c ostia -n '__fish_seen_subcommand_from exec' -l console-socket -r -F 
 complete -c ostia -n '__fish_seen_subcommand_from exec' -l pidfd-socket -r -F -d 'AF_UNIX socket that receives a pidfd of the process'
 complete -c ostia -n '__fish_seen_subcommand_from exec' -l preserve-fds -x -a '' -d 'hand N more descriptors to the process, from 3 on, behind those of $LISTEN_FDS'
 complete -c ostia -n '__fish_seen_subcommand_from exec' -l ignore-paused -d 'wait for a paused container instead of refusing it'
-complete -c ostia -n '__fish_seen_subcommand_from exec' -l cgroup -x -a '' -d 'run in this cgroup below the container\'s; with controllers for cgroup v1'
+complete -c ostia -n '__fish_seen_subcommand_from exec' -l cgroup -x -a '' -d 'run in this cgroup below the container\'s; with controllers for cgroup v1, where it may be given several times'
 complete -c ostia -n '__fish_seen_subcommand_from exec' -l trace -r -F -d 'write the time of every phase to FILE, as Chrome trace JSON'
 complete -c ostia -n '__fish_seen_subcommand_from exec' -a '(ostia list --quiet 2>/dev/null)'
 complete -c ostia -n __fish_use_subcommand -a kill -d 'send a signal to a container'

@@ -130,7 +130,7 @@ func (t *tree) setUnified(r *spec.Resources) error {
 		controller, _, ok := strings.Cut(file, ".")
 		switch {
 		case !t.group.V2:
-			return &spec.Error{Pointer: pointer, Err: errors.New("this host has cgroup v1: unified is for cgroup v2")}
+			return &spec.Error{Pointer: pointer, Err: errors.New("invalid configuration: this host has cgroup v1, unified is for cgroup v2")}
 		case !ok || controller == "" || strings.IndexByte(file, '/') >= 0 || strings.IndexByte(file, 0) >= 0:
 			return &spec.Error{Pointer: pointer, Err: errors.New("is not a file of the form CONTROLLER.PARAMETER")}
 		case file == "cgroup.procs" || file == "cgroup.threads" || file == "cgroup.kill":

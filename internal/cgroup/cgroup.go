@@ -6,6 +6,7 @@ package cgroup
 
 import (
 	"errors"
+	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -39,7 +40,7 @@ func (d *Dir) Version2() bool { return d.Controllers == "" }
 var ErrNotPermitted = errors.New("cgroup: not permitted")
 
 // ErrNotEmpty is a cgroup that has processes before its container exists.
-var ErrNotEmpty = errors.New("has processes: choose another linux.cgroupsPath, or end them")
+var ErrNotEmpty = errors.New("container's cgroup is not empty: choose another linux.cgroupsPath, or end its processes")
 
 // Error is an operation on a cgroup's directory or file that failed.
 type Error struct {
@@ -59,39 +60,54 @@ func (e *Error) Is(target error) bool {
 }
 
 // Sub is a cgroup below this one, as exec --cgroup names it: PATH for all
-// hierarchies, CONTROLLER[,CONTROLLER...]:PATH for those on version 1.
-func (g *Group) Sub(path string) (*Group, error) {
-	controllers, rest, some := strings.Cut(path, ":")
-	if !some {
-		controllers, rest = "", path
-	}
-	if some && g.V2 {
-		return nil, errors.New("a controller cannot be named on cgroup v2, which has one hierarchy: give the path alone")
-	}
-	for e := range strings.SplitSeq(rest, "/") {
-		if e == ".." {
-			return nil, errors.New("must not leave the container's cgroup: leave out \"..\"")
-		}
-	}
+// hierarchies, CONTROLLER[,CONTROLLER...]:PATH for those on version 1, of which
+// there may be several.
+func (g *Group) Sub(paths ...string) (*Group, error) {
 	sub := &Group{V2: g.V2, Dirs: append([]Dir(nil), g.Dirs...)}
-	if inner := clean(rest); inner != "/" {
-		if !some {
-			for i := range sub.Dirs {
-				sub.Dirs[i].Path += inner
-			}
-			return sub, nil
+	for _, path := range paths {
+		controllers, rest, some := strings.Cut(path, ":")
+		switch {
+		case !some && len(paths) > 1:
+			return nil, errors.New("one of several names no controllers: give it the form CONTROLLER[,...]:PATH")
+		case !some:
+			controllers, rest = "", path
+		case g.V2:
+			return nil, errors.New("a controller cannot be named on cgroup v2, which has one hierarchy: give the path alone")
 		}
-		for c := range strings.SplitSeq(controllers, ",") {
-			i := sub.find(c)
-			if i < 0 {
-				return nil, errors.New("the container has no cgroup of controller " + c)
-			}
-			if sub.Dirs[i].Path == g.Dirs[i].Path {
-				sub.Dirs[i].Path += inner
-			}
+		if err := sub.descend(g, controllers, rest); err != nil {
+			return nil, err
 		}
 	}
 	return sub, nil
+}
+
+// descend changes the directories of these controllers, or of all, to one
+// below the container's.
+func (g *Group) descend(container *Group, controllers, path string) error {
+	for e := range strings.SplitSeq(path, "/") {
+		if e == ".." {
+			return errors.New("bad sub cgroup path: it leads out of the container's cgroup: leave out \"..\"")
+		}
+	}
+	inner := clean(path)
+	if controllers == "" {
+		for i := range g.Dirs {
+			g.Dirs[i].Path = join(container.Dirs[i].Path, inner)
+		}
+		return nil
+	}
+	for c := range strings.SplitSeq(controllers, ",") {
+		i := g.find(c)
+		if i < 0 {
+			return errors.New("unknown controller " + strconv.Quote(c) + ": the container has no cgroup of it")
+		}
+		if at := join(container.Dirs[i].Path, inner); g.Dirs[i].Path == container.Dirs[i].Path {
+			g.Dirs[i].Path = at
+		} else if g.Dirs[i].Path != at {
+			return errors.New("controller " + c + " is given two paths")
+		}
+	}
+	return nil
 }
 
 // find is the index of the directory of a controller, or -1. On version 2 it

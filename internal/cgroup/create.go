@@ -166,7 +166,7 @@ func (l *leaf) reuse(d *Dir) error {
 	}
 	frozen, err := l.frozen(d)
 	if err == nil && frozen {
-		err = &Error{"use", l.path, errors.New("is frozen: choose another linux.cgroupsPath, or thaw it")}
+		err = &Error{"use", l.path, errors.New("container's cgroup unexpectedly frozen: choose another linux.cgroupsPath, or thaw it")}
 	}
 	return err
 }

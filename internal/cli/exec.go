@@ -23,7 +23,7 @@ var execCommand = command{
 		{name: "detach", short: 'd', kind: boolean, help: "return when the program has started"},
 		pidFileFlag, consoleSocketFlag, pidfdSocketFlag, preserveFDsFlag,
 		{name: "ignore-paused", kind: boolean, help: "wait for a paused container instead of refusing it"},
-		{name: "cgroup", kind: texts, value: "[CONTROLLER[,...]:]PATH", help: "run in this cgroup below the container's; with controllers for cgroup v1"},
+		{name: "cgroup", kind: texts, value: "[CONTROLLER[,...]:]PATH", help: "run in this cgroup below the container's; with controllers for cgroup v1, where it may be given several times"},
 		traceFlag,
 	},
 	min: 1, max: -1,
@@ -57,10 +57,6 @@ func exec(in *invocation) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	cgroups := in.texts("cgroup")
-	if len(cgroups) > 1 {
-		return 0, usageError("exec: --cgroup: more than one is not built yet")
-	}
 	r, err := newRuntime(in)
 	if err != nil {
 		return 0, err
@@ -84,7 +80,7 @@ func exec(in *invocation) (int, error) {
 		ListenFDs:      listen,
 		PreserveFDs:    in.number("preserve-fds"),
 		IgnorePaused:   in.is("ignore-paused"),
-		Cgroup:         in.text("cgroup"),
+		Cgroups:        in.texts("cgroup"),
 		Trace:          in.text("trace"),
 	})
 }

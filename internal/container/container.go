@@ -53,7 +53,7 @@ type ExecOptions struct {
 	ListenFDs      int
 	PreserveFDs    int
 	IgnorePaused   bool
-	Cgroup         string // sub-cgroup, or controllers:path
+	Cgroups        []string // sub-cgroup, or several controllers:path
 	Trace          string
 }
 

@@ -478,12 +478,12 @@ func (c *creation) failed(r *launch.Report) error {
 	c.failedOp = r.Op
 	note, _ := c.plan.Failed(r.Op)
 	note.Verb = ""
-	hook := strings.TrimSuffix(note.String(), ": ")
+	pointer, hook := strings.TrimSuffix(note.String(), ": "), hookName(note.Pointer, note.Index)
 	switch r.Errno {
 	case unix.ECANCELED:
-		return &spec.Error{Pointer: hook, Err: &hookError{program.Ended(unix.WaitStatus(r.Value), ""), c.hookSaid()}}
+		return &spec.Error{Pointer: pointer, Err: &hookError{hook, program.Ended(unix.WaitStatus(r.Value), ""), c.hookSaid()}}
 	case unix.ETIME:
-		return &spec.Error{Pointer: hook, Err: &hookError{"took longer than its timeout and was killed", ""}}
+		return &spec.Error{Pointer: pointer, Err: &hookError{hook, "took longer than its timeout and was killed", ""}}
 	}
 	j := judge{stage: c.stage, plan: c.plan, process: c.spec.Process, spec: c.spec}
 	return j.failure(r)

@@ -288,9 +288,9 @@ func (e *execution) open(f *files, in *plan.Input, sys *syscall.SysProcAttr) err
 	if g == nil {
 		return nil
 	}
-	if e.o.Cgroup != "" {
-		if g, err = g.Sub(e.o.Cgroup); err != nil {
-			return failed("--cgroup", e.o.Cgroup, err)
+	if len(e.o.Cgroups) > 0 {
+		if g, err = g.Sub(e.o.Cgroups...); err != nil {
+			return failed("--cgroup", strings.Join(e.o.Cgroups, " "), err)
 		}
 	}
 	if e.placed {

@@ -1,7 +1,9 @@
 package container
 
 import (
+	"errors"
 	"strconv"
+	"strings"
 	"syscall"
 
 	"ostia/internal/file"
@@ -103,6 +105,10 @@ func (r *hookRunner) run(pointer string, hooks []spec.Hook, status string, pid i
 	for i := range hooks {
 		h := &hooks[i]
 		if err := r.one(h, r.state.OCI(status, pid)); err != nil {
+			var failed *hookError
+			if errors.As(err, &failed) {
+				failed.hook = hookName(pointer, i)
+			}
 			return &spec.Error{Pointer: pointer + "[" + strconv.Itoa(i) + "] " + h.Path, Err: err}
 		}
 	}
@@ -120,21 +126,27 @@ func (r *hookRunner) one(h *spec.Hook, stdin []byte) error {
 	out, status, err := hook.Run()
 	switch {
 	case err == program.ErrTimeout:
-		return &hookError{"took longer than its timeout of " + strconv.Itoa(*h.Timeout) + " s and was killed", out}
+		return &hookError{how: "took longer than its timeout of " + strconv.Itoa(*h.Timeout) + " s and was killed", output: out}
 	case err != nil:
 		return err
 	case status != 0:
-		return &hookError{program.Ended(status, ""), out}
+		return &hookError{how: program.Ended(status, ""), output: out}
 	}
 	return nil
 }
 
-// hookError is a hook that failed: how it ended, and what it printed.
-type hookError struct{ how, output string }
+// hookName is what runc calls a hook, by which users look for its failure.
+func hookName(pointer string, i int) string {
+	return strings.TrimPrefix(pointer, "hooks.") + " hook #" + strconv.Itoa(i)
+}
+
+// hookError is a hook that failed: which, how it ended, and what it printed.
+type hookError struct{ hook, how, output string }
 
 func (e *hookError) Error() string {
+	s := "error running " + e.hook + ": " + e.how
 	if said := program.OneLine(e.output); said != "" {
-		return e.how + ": " + said
+		s += ": " + said
 	}
-	return e.how
+	return s
 }
