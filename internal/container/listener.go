@@ -21,7 +21,7 @@ func passListener(take func(int) (int, error), fd int, s *spec.Seccomp, message 
 	}
 	defer unix.Close(listener)
 	if err := sendFD(s.ListenerPath, string(message(s.ListenerMetadata)), listener); err != nil {
-		return &spec.Error{Pointer: "linux.seccomp.listenerPath " + s.ListenerPath, Err: err}
+		return &spec.Error{Pointer: "linux.seccomp.listenerPath " + s.ListenerPath, Err: failed("failed to connect with seccomp agent", "", err)}
 	}
 	return nil
 }

@@ -38,7 +38,7 @@ func TestRefused(t *testing.T) {
 		{rule(`{"names": ["read", ""], "action": "SCMP_ACT_ALLOW"}`), "linux.seccomp.syscalls[0].names[1]: empty"},
 		{rule(`{"names": ["read"], "action": "SCMP_ACT_KILL", "errnoRet": 1}`), "linux.seccomp.syscalls[0].errnoRet: only"},
 		{rule(`{"names": ["read"], "action": "SCMP_ACT_NOTIFY"}`), "linux.seccomp.listenerPath: missing"},
-		{rule(`{"names": ["write"], "action": "SCMP_ACT_NOTIFY"}`), "linux.seccomp.syscalls[0].names[0]: write cannot"},
+		{rule(`{"names": ["write"], "action": "SCMP_ACT_NOTIFY"}`), "linux.seccomp.syscalls[0].names[0]: SCMP_ACT_NOTIFY cannot be used for the write syscall"},
 		{rule(`{"names": ["read"], "action": "SCMP_ACT_ALLOW", "args": [{"index": 0, "op": "SCMP_CMP_EQ"}, {"index": 6, "op": "SCMP_CMP_EQ"}]}`), "linux.seccomp.syscalls[0].args[1].index: 6"},
 		{rule(`{"names": ["read"], "action": "SCMP_ACT_ALLOW", "args": [{"index": 0, "op": "EQ"}]}`), "linux.seccomp.syscalls[0].args[0].op: unknown operator EQ"},
 		{rule(`{"names": ["read"], "action": "SCMP_ACT_ALLOW", "args": [{"index": 0}]}`), "linux.seccomp.syscalls[0].args[0].op: missing"},

@@ -161,7 +161,7 @@ func (p *profile) readRule(i int, s *spec.SeccompRule) error {
 			return refuse(at(pointer+".names", j), "unknown system call "+name)
 		}
 		if action == unix.SECCOMP_RET_USER_NOTIF && name == "write" {
-			return refuse(at(pointer+".names", j), "write cannot have SCMP_ACT_NOTIFY: it must work before the listener does")
+			return refuse(at(pointer+".names", j), "SCMP_ACT_NOTIFY cannot be used for the write syscall: it must work before the listener does")
 		}
 	}
 	p.notify = p.notify || action == unix.SECCOMP_RET_USER_NOTIF && len(s.Names) > 0
