@@ -133,6 +133,19 @@ func hierarchies(g *cgroup.Group) []plan.Hierarchy {
 	return hs
 }
 
+func (c *creation) openCgroup(f *files, in *plan.Input, sys *syscall.SysProcAttr) error {
+	if c.group == nil {
+		return nil
+	}
+	if c.scope != nil {
+		in.Placed = true
+		in.Host.Cgroups = hierarchies(processes(c.group, c.scope.unit))
+		return nil
+	}
+	in.Host.Cgroups = hierarchies(c.group)
+	return joinCgroup(c.group, f, in, sys)
+}
+
 // joinCgroup has the stage enter a cgroup: born in it on v2, by the tasks
 // files on v1.
 func joinCgroup(g *cgroup.Group, f *files, in *plan.Input, sys *syscall.SysProcAttr) error {

@@ -41,6 +41,7 @@ type creation struct {
 	wait     bool          // create, not run
 	net      chan int      // the network namespace being made, nil for none
 	files    *machineFiles // nil: no virtual machine
+	userNS   int           // the user namespace that is joined; 0 for none
 	ready    *notifier
 	moved    []*netdev.Moved // network devices of the host
 	netFiles *deviceFiles
@@ -333,72 +334,6 @@ func (c *creation) openTrace(f *files, in *plan.Input, _ *syscall.SysProcAttr) e
 	return nil
 }
 
-// openNamespaces opens the namespaces to join and says into which new ones the
-// stage is cloned.
-func (c *creation) openNamespaces(f *files, in *plan.Input, sys *syscall.SysProcAttr) error {
-	l := &c.spec.Linux
-	for i := range l.Namespaces {
-		n := &l.Namespaces[i]
-		if n.Flag == unix.CLONE_NEWUSER {
-			in.Host.UserNS = true
-		}
-		if n.Path == "" {
-			continue
-		}
-		fd, err := openNamespace(c.spec, n)
-		if err != nil {
-			return &spec.Error{Pointer: "linux.namespaces[" + strconv.Itoa(i) + "].path " + n.Path, Err: err}
-		}
-		in.FDs.Join = append(in.FDs.Join, plan.Join{FD: f.add(fd), Flag: n.Flag, Index: i})
-	}
-	in.Host.UserNS = in.Host.UserNS || linux.InUserNS()
-	in.Cloned = plan.BornWith(c.spec)
-	if c.net != nil {
-		in.Cloned &^= unix.CLONE_NEWNET
-		in.FDs.Network = f.reserve()
-	}
-	if in.Cloned&unix.CLONE_NEWUSER != 0 {
-		c.userNamespace(in, sys)
-	}
-	sys.Cloneflags = uintptr(in.Cloned)
-	return nil
-}
-
-// openNamespace opens the file of a namespace and checks what it is.
-func openNamespace(s *spec.Spec, n *spec.Namespace) (int, error) {
-	fd, err := unix.Open(n.Path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return -1, err
-	}
-	kind, err := unix.IoctlRetInt(fd, unix.NS_GET_NSTYPE)
-	switch {
-	case err != nil:
-		err = errors.New("is not a namespace file: give one like /proc/PID/ns/" + strings.TrimSuffix(n.Type, "work"))
-	case uint64(kind) != n.Flag:
-		err = errors.New("is a namespace of another kind than " + n.Type)
-	default:
-		err = keepHostSysctls(s, n, fd)
-	}
-	if err != nil {
-		unix.Close(fd)
-		return -1, err
-	}
-	return fd, nil
-}
-
-func (c *creation) openCgroup(f *files, in *plan.Input, sys *syscall.SysProcAttr) error {
-	if c.group == nil {
-		return nil
-	}
-	if c.scope != nil {
-		in.Placed = true
-		in.Host.Cgroups = hierarchies(processes(c.group, c.scope.unit))
-		return nil
-	}
-	in.Host.Cgroups = hierarchies(c.group)
-	return joinCgroup(c.group, f, in, sys)
-}
-
 // converse serves the stage until it waits for start or has executed the entry
 // point.
 func (c *creation) converse() error {
@@ -531,6 +466,9 @@ func (c *creation) close() {
 	}
 	if c.stage != nil {
 		c.stage.Close()
+	}
+	if c.userNS != 0 {
+		unix.Close(c.userNS)
 	}
 	c.ready.close()
 	c.closeDevices()

@@ -83,5 +83,6 @@ var (
 	errNoTerminal      = errors.New("process.terminal is false: leave the option out, or ask for a terminal")
 	errNoConsoleSocket = errors.New("a detached process with a terminal needs --console-socket")
 	errUser            = errors.New("use UID or UID:GID, as numbers")
+	errNoMapping       = errors.New("there is none: give the mount uidMappings and gidMappings, or the container a user namespace")
 	errIDMap           = errors.New("this file system, or this kernel, has no idmapped mounts, or it is idmapped already")
 )

@@ -182,11 +182,7 @@ func (c *creation) idmapTaken(fd, i int) error {
 
 // idmap gives a detached mount the mappings of its entry, or the container's.
 func (c *creation) idmap(fd int, m *spec.Mount) error {
-	uids, gids := m.UIDMappings, m.GIDMappings
-	if len(uids) == 0 && len(gids) == 0 {
-		uids, gids = c.spec.Linux.UIDMappings, c.spec.Linux.GIDMappings
-	}
-	ns, err := mappedUserNS(uids, gids)
+	ns, err := c.mappingFor(m)
 	if err != nil {
 		return failed("user namespace for the mapping", "", err)
 	}
@@ -203,6 +199,21 @@ func (c *creation) idmap(fd int, m *spec.Mount) error {
 		return failed("idmap", m.Source, err)
 	}
 	return nil
+}
+
+// mappingFor is a user namespace with the mappings of a mount's entry, or
+// those of the container.
+func (c *creation) mappingFor(m *spec.Mount) (int, error) {
+	l := &c.spec.Linux
+	switch {
+	case len(m.UIDMappings) > 0:
+		return mappedUserNS(m.UIDMappings, m.GIDMappings)
+	case len(l.UIDMappings) > 0:
+		return mappedUserNS(l.UIDMappings, l.GIDMappings)
+	case c.userNS != 0:
+		return unix.FcntlInt(uintptr(c.userNS), unix.F_DUPFD_CLOEXEC, 3)
+	}
+	return -1, errNoMapping
 }
 
 // mappedUserNS makes a user namespace with these mappings and returns its
