@@ -28,6 +28,7 @@ behaviour = $(filter-out test/engines,$(sort $(BEHAVIOUR)))
 all: build/overlay.json
 	@$(BUILD) -o ostia ./cmd/ostia
 	@$(BUILD) -o ostia-vmm ./cmd/ostia-vmm
+	@$(BUILD) -o ostia-criu ./cmd/ostia-criu
 
 build/overlay.json: toolchain/cgroup_linux.go.txt FORCE
 	@mkdir -p $(@D)
@@ -147,7 +148,7 @@ lint: $(LINT)
 	@$(LINT) run ./...
 
 install: all
-	@install -D -m 755 -t $(DESTDIR)$(PREFIX)/bin ostia ostia-vmm
+	@install -D -m 755 -t $(DESTDIR)$(PREFIX)/bin ostia ostia-vmm ostia-criu
 	@install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man1 docs/man/*.1
 	@install -D -m 644 completions/ostia.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/ostia
 	@install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/zsh/vendor-completions completions/_ostia
@@ -159,4 +160,4 @@ deb: all
 	@packaging/deb $(DEB)
 
 clean:
-	rm -rf ostia ostia-vmm build
+	rm -rf ostia ostia-vmm ostia-criu build

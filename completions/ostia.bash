@@ -78,6 +78,26 @@ _ostia() {
 	"update --l3-cache-schema") return ;;
 	"update --mem-bw-schema") return ;;
 	"events --interval") return ;;
+	"checkpoint --image-path") _ostia_paths -d; return ;;
+	"checkpoint --work-path") _ostia_paths -d; return ;;
+	"checkpoint --parent-path") _ostia_paths -d; return ;;
+	"checkpoint --manage-cgroups-mode") return ;;
+	"checkpoint --network-lock") return ;;
+	"checkpoint --empty-ns") return ;;
+	"checkpoint --page-server") return ;;
+	"checkpoint --status-fd") return ;;
+	"restore --bundle") _ostia_paths -d; return ;;
+	"restore -b") _ostia_paths -d; return ;;
+	"restore --image-path") _ostia_paths -d; return ;;
+	"restore --work-path") _ostia_paths -d; return ;;
+	"restore --console-socket") _ostia_paths -f; return ;;
+	"restore --pidfd-socket") _ostia_paths -f; return ;;
+	"restore --pid-file") _ostia_paths -f; return ;;
+	"restore --manage-cgroups-mode") return ;;
+	"restore --network-lock") return ;;
+	"restore --empty-ns") return ;;
+	"restore --lsm-profile") return ;;
+	"restore --lsm-mount-context") return ;;
 	"plan --bundle") _ostia_paths -d; return ;;
 	"plan -b") _ostia_paths -d; return ;;
 	"plan --config") _ostia_paths -f; return ;;
@@ -107,7 +127,7 @@ _ostia() {
 	*" --criu") _ostia_paths -f; return ;;
 	esac
 	case $command in
-	"") flags="create start run exec kill delete state list ps pause resume update events mounts plan spec features explain check doctor trace" ;;
+	"") flags="create start run exec kill delete state list ps pause resume update events mounts checkpoint restore plan spec features explain check doctor trace" ;;
 	create) flags="--bundle -b --config -f --console-socket --pidfd-socket --pid-file --no-pivot --no-new-keyring --preserve-fds --no-subreaper --trace" ;;
 	start) flags="" ;;
 	run) flags="--bundle -b --config -f --console-socket --pidfd-socket --pid-file --detach -d --keep --no-subreaper --no-pivot --no-new-keyring --preserve-fds --trace" ;;
@@ -122,6 +142,8 @@ _ostia() {
 	update) flags="--resources -r --blkio-weight --cpu-period --cpu-quota --cpu-burst --cpu-share --cpu-rt-period --cpu-rt-runtime --cpuset-cpus --cpuset-mems --cpu-idle --memory --memory-reservation --memory-swap --kernel-memory --kernel-memory-tcp --pids-limit --l3-cache-schema --mem-bw-schema" ;;
 	events) flags="--stats --interval" ;;
 	mounts) flags="" ;;
+	checkpoint) flags="--image-path --work-path --parent-path --leave-running --pre-dump --tcp-established --tcp-skip-in-flight --ext-unix-sk --shell-job --file-locks --link-remap --auto-dedup --manage-cgroups-mode --network-lock --empty-ns --lazy-pages --page-server --status-fd" ;;
+	restore) flags="--bundle -b --image-path --work-path --console-socket --pidfd-socket --pid-file --detach -d --no-subreaper --no-pivot --tcp-established --tcp-close --ext-unix-sk --shell-job --file-locks --auto-dedup --manage-cgroups-mode --network-lock --empty-ns --lazy-pages --lsm-profile --lsm-mount-context" ;;
 	plan) flags="--bundle -b --config -f --preserve-fds --no-pivot --no-new-keyring --console-socket" ;;
 	spec) flags="--bundle -b --rootless" ;;
 	features) flags="" ;;
@@ -136,7 +158,7 @@ _ostia() {
 		COMPREPLY=($(compgen -W "$flags --root --log --log-format --log-level --debug --cgroup-manager --systemd-cgroup --rootless --handler --criu --version -v --help -h" -- "$cur"))
 	else
 		case $command in
-		create | start | run | exec | kill | delete | state | ps | pause | resume | update | events | mounts | plan | explain)
+		create | start | run | exec | kill | delete | state | ps | pause | resume | update | events | mounts | checkpoint | restore | plan | explain)
 			COMPREPLY=($(compgen -W "$(ostia list --quiet 2>/dev/null)" -- "$cur")) ;;
 		*) _ostia_paths -f ;;
 		esac

@@ -13,11 +13,13 @@ import (
 // more.
 var arrows = map[string][]string{
 	"cmd/ostia":          {"internal/cli"},
+	"cmd/ostia-criu":     {"internal/cli", "internal/criu"},
 	"cmd/ostia-vmm":      {"internal/vm/agent", "internal/vm/monitor", "internal/vm/prepare"},
 	"entrypoint":         {"internal/linux"},
 	"internal/cgroup":    {"internal/file", "internal/linux", "internal/mountinfo", "internal/spec"},
 	"internal/cli":       {"entrypoint", "internal/cgroup", "internal/container", "internal/file", "internal/host", "internal/json", "internal/linux", "internal/plan", "internal/program", "internal/resctrl", "internal/seccomp", "internal/spec", "internal/timeline", "internal/typo"},
 	"internal/container": {"entrypoint", "internal/cgroup", "internal/file", "internal/host", "internal/json", "internal/launch", "internal/linux", "internal/mountinfo", "internal/netdev", "internal/plan", "internal/program", "internal/resctrl", "internal/seccomp", "internal/spec", "internal/state", "internal/systemd"},
+	"internal/criu":      {"internal/container"},
 	"internal/dbus":      {},
 	"internal/file":      {},
 	"internal/host":      {"internal/cgroup", "internal/file", "internal/linux", "internal/program"},
@@ -66,6 +68,9 @@ var modules = []string{"golang.org/x/sys"}
 // What only ostia-vmm links, with its reasons in the same place.
 var machineModules = []string{"golang.org/x/sys", "github.com/klauspost/compress", "github.com/pierrec/lz4/v4", "github.com/ulikunitz/xz"}
 
+// What only ostia-criu links.
+var criuModules = []string{"golang.org/x/sys", "github.com/checkpoint-restore/go-criu/v8", "github.com/aperturerobotics/protobuf-go-lite"}
+
 // What costs start-up time or brings reflection, a poller or a second way to
 // do what a package here does. The measurements are in docs/architecture.md.
 var unlinked = []string{
@@ -102,10 +107,12 @@ func TestArchitectureLinked(t *testing.T) {
 	}
 }
 
-func TestArchitectureLinkedMonitor(t *testing.T) {
-	for line := range lines(t, "list", "-deps", "-f", "{{with .Module}}{{.Path}}{{end}}", "ostia/cmd/ostia-vmm") {
-		if module := strings.TrimSpace(line); module != "" && module != "ostia" && !slices.Contains(machineModules, module) {
-			t.Errorf("cmd/ostia-vmm links the module %s: add it here and to docs/dependencies.md with its reason, or leave it out", module)
+func TestArchitectureLinkedOthers(t *testing.T) {
+	for program, modules := range map[string][]string{"ostia-vmm": machineModules, "ostia-criu": criuModules} {
+		for line := range lines(t, "list", "-deps", "-f", "{{with .Module}}{{.Path}}{{end}}", "ostia/cmd/"+program) {
+			if module := strings.TrimSpace(line); module != "" && module != "ostia" && !slices.Contains(modules, module) {
+				t.Errorf("cmd/%s links the module %s: add it here and to docs/dependencies.md with its reason, or leave it out", program, module)
+			}
 		}
 	}
 }

@@ -73,12 +73,17 @@ func run(t *testing.T, folder string) {
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	// A copy, because an ordinary user may not reach the checkout.
 	copied := filepath.Join(dir, "ostia")
-	program, err := os.ReadFile(runtime)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(copied, program, 0o755); err != nil {
-		t.Fatal(err)
+	for from, to := range map[string]string{runtime: copied, filepath.Join(filepath.Dir(runtime), "ostia-criu"): copied + "-criu"} {
+		program, err := os.ReadFile(from)
+		if err != nil && from != runtime && os.IsNotExist(err) {
+			continue // another runtime
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(to, program, 0o755); err != nil {
+			t.Fatal(err)
+		}
 	}
 	testscript.Run(t, testscript.Params{
 		Files:               files,
@@ -134,7 +139,7 @@ func setup(e *testscript.Env, runtime string) error {
 	if err := os.WriteFile(filepath.Join(bin, "ostia"), []byte(wrapper), 0o755); err != nil {
 		return err
 	}
-	e.Setenv("PATH", bin+":"+e.Getenv("PATH"))
+	e.Setenv("PATH", bin+":"+e.Getenv("PATH")+":"+criuFolder())
 	e.Setenv("ID", id)
 	e.Setenv("ROOT", root)
 	e.Setenv("RUNTIME", runtime)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -17,12 +18,15 @@ import (
 //	landlock           the kernel has Landlock
 //	kernel:X.Y         the kernel is at least that
 //	guest              in the guest
+//	criu               CRIU works here ("criu check")
 //	capability:N       this process has that capability in its bounding set
 //	file:PATH          there is such a file
 //	runtime:NAME       what RUNTIME calls itself
 func condition(name string) (bool, error) {
 	kind, arg, _ := strings.Cut(name, ":")
 	switch kind {
+	case "criu":
+		return exec.Command(filepath.Join(criuFolder(), "criu"), "check").Run() == nil, nil
 	case "cgroup2":
 		return cgroup2(), nil
 	case "controller":
@@ -45,6 +49,9 @@ func condition(name string) (bool, error) {
 	}
 	return false, fmt.Errorf("unknown condition %q", name)
 }
+
+// criuFolder is where test/deps puts CRIU, which is not installed.
+func criuFolder() string { return filepath.Join(os.Getenv("OSTIA_CACHE"), "criu/usr/sbin") }
 
 func cgroup2() bool {
 	const magic = 0x63677270 // CGROUP2_SUPER_MAGIC

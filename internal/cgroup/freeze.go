@@ -119,11 +119,24 @@ func (f folder) frozen(d *Dir) (bool, error) {
 	return text == "1\n", nil
 }
 
-func (g *Group) openFreezer() (folder, *Dir, error) {
-	i := g.find("freezer")
-	if i < 0 {
-		i = g.findUnified()
+// Freezer is the directory whose processes Freeze stops, "" where there is no
+// freezer.
+func (g *Group) Freezer() string {
+	if i := g.freezer(); i >= 0 {
+		return g.Dirs[i].Path
 	}
+	return ""
+}
+
+func (g *Group) freezer() int {
+	if i := g.find("freezer"); i >= 0 {
+		return i
+	}
+	return g.findUnified()
+}
+
+func (g *Group) openFreezer() (folder, *Dir, error) {
+	i := g.freezer()
 	if i < 0 {
 		return folder{fd: -1}, nil, errNoFreezer
 	}

@@ -17,9 +17,10 @@ const (
 )
 
 // Main runs the command that args (without the program's name) call for and
-// returns the exit status.
-func Main(args []string) int {
+// returns the exit status. Without criu, checkpoint and restore are ostia-criu's.
+func Main(args []string, criu container.Criu) int {
 	in, err := parseCommandLine(args)
+	in.criu = criu
 	if err == nil && in.command == nil {
 		err = in.answer()
 	} else if err == nil {

@@ -24,23 +24,16 @@ type command struct {
 var commands = [...]*command{
 	&createCommand, &startCommand, &runCommand, &execCommand, &killCommand, &deleteCommand,
 	&stateCommand, &listCommand, &psCommand, &pauseCommand, &resumeCommand, &updateCommand, &eventsCommand, &mountsCommand,
+	&checkpointCommand, &restoreCommand,
 	&planCommand, &specCommand, &featuresCommand,
 	&explainCommand, &checkCommand, &doctorCommand, &traceCommand,
 }
-
-// notBuilt are commands of runc and crun that ostia does not have.
-var notBuilt = [...]string{"checkpoint", "restore"}
 
 // commandNamed finds a command. It refuses what is none with the nearest one.
 func commandNamed(name string) (*command, error) {
 	for _, c := range commands {
 		if c.name == name {
 			return c, nil
-		}
-	}
-	for _, n := range notBuilt {
-		if n == name {
-			return nil, usageError(name + ": not built yet")
 		}
 	}
 	near := typo.Nearest(name, func(yield func(string) bool) {

@@ -32,7 +32,7 @@ func featuresText() string {
 			if commit != "" {
 				e.Key("org.ostia.commit").String(commit)
 			}
-			e.Key("org.opencontainers.runc.checkpoint.enabled").String("false")
+			e.Key("org.opencontainers.runc.checkpoint.enabled").String("true")
 		})
 		e.Key("potentiallyUnsafeConfigAnnotations").Strings(spec.UnsafeAnnotations())
 	})

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 
+	"ostia/internal/container"
 	"ostia/internal/typo"
 )
 
@@ -32,6 +33,7 @@ type invocation struct {
 	command *command // nil when only global flags are given
 	set     []setting
 	args    []string
+	criu    container.Criu // nil when another program has it
 }
 
 // setting is one flag as given. A boolean's value is "true" or "false".
@@ -221,7 +223,8 @@ func (in *invocation) take(f *flag, written, value string, joined bool, args []s
 	}
 	if !joined {
 		if len(args) == 0 {
-			return nil, usageError(written + ": a value is missing: " + written + " " + f.value)
+			// podman looks for these words to learn that restore knows --lsm-mount-context.
+			return nil, usageError(written + ": flag needs an argument: " + written + " " + f.value)
 		}
 		value, args = args[0], args[1:]
 	}

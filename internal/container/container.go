@@ -9,6 +9,7 @@ type Runtime struct {
 	Root          string // folder of the containers' state
 	CgroupManager string // "cgroupfs", "systemd" or "disabled"
 	Rootless      string // "true", "false" or "auto"
+	Criu          Criu   // checkpoint and restore
 	Handler       string // HandlerNamespaces, HandlerMachine, or "" for what the annotations say
 }
 

@@ -39,6 +39,7 @@ type creation struct {
 	tty      *terminal
 	trace    *trace
 	wait     bool          // create, not run
+	byCRIU   bool          // made by CRIU, which is still at it
 	net      chan int      // the network namespace being made, nil for none
 	files    *machineFiles // nil: no virtual machine
 	userNS   int           // the user namespace that is joined; 0 for none
@@ -146,6 +147,26 @@ func (c *creation) explainMissing(err error) error {
 
 // make makes the container in its locked folder.
 func (c *creation) make(filter plan.Seccomp) error {
+	if err := c.reserve(); err != nil {
+		return err
+	}
+	if err := c.launch(filter); err != nil {
+		return err
+	}
+	c.trace.phase("fork")
+	if err := c.keepPid(); err != nil {
+		return err
+	}
+	if err := c.converse(); err != nil {
+		return err
+	}
+	c.trace.phase("stage")
+	return c.tellPid()
+}
+
+// reserve writes the container's state and makes what its first process is to
+// be born into.
+func (c *creation) reserve() error {
 	var group *cgroup.Group
 	var err error
 	if c.scope != nil {
@@ -165,10 +186,7 @@ func (c *creation) make(filter plan.Seccomp) error {
 		Poststart: len(c.spec.Hooks.Poststart) > 0, Poststop: len(c.spec.Hooks.Poststop) > 0,
 		Resctrl: c.spec.Linux.IntelRdt != nil,
 	}
-	for i := range c.spec.Linux.Namespaces {
-		n := &c.spec.Linux.Namespaces[i]
-		c.state.OwnPidNS = c.state.OwnPidNS || n.Flag == unix.CLONE_NEWPID && n.Path == ""
-	}
+	c.state.OwnPidNS = !c.byCRIU && ownsNamespace(c.spec, unix.CLONE_NEWPID)
 	c.state.Cgroup = group
 	if c.scope != nil {
 		c.state.Unit = c.scope.unit
@@ -195,18 +213,7 @@ func (c *creation) make(filter plan.Seccomp) error {
 		return err
 	}
 	c.trace.phase("cgroup")
-	if err := c.launch(filter); err != nil {
-		return err
-	}
-	c.trace.phase("fork")
-	if err := c.keepPid(); err != nil {
-		return err
-	}
-	if err := c.converse(); err != nil {
-		return err
-	}
-	c.trace.phase("stage")
-	return c.tellPid()
+	return nil
 }
 
 // keepPid writes down which the container's first process is.

@@ -3,7 +3,6 @@ package container
 import (
 	"errors"
 	"strconv"
-	"strings"
 	"syscall"
 	"time"
 
@@ -94,13 +93,10 @@ func (c *creation) prepareMachine() error {
 
 // openMachineProgram opens the program next to this one, never one of $PATH.
 func openMachineProgram() (int, error) {
-	buf := make([]byte, unix.PathMax)
-	n, err := unix.Readlink("/proc/self/exe", buf)
+	path, err := program.Beside(machineProgram)
 	if err != nil {
-		return -1, failed("/proc/self/exe", "", err)
+		return -1, failed("microVM handler", machineProgram, err)
 	}
-	self := strings.TrimSuffix(string(buf[:n]), " (deleted)")
-	path := self[:strings.LastIndexByte(self, '/')+1] + machineProgram
 	fd, err := unix.Open(path, unix.O_PATH|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return -1, failed("microVM handler", path, err)

@@ -43,15 +43,7 @@ func makeNetworkNamespace() int {
 	if unix.Unshare(unix.CLONE_NEWNET) != nil { //nolint:forbidigo // a thread that ends here, not the runtime
 		return -1
 	}
-	sock, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return -1
-	}
-	defer unix.Close(sock)
-	var ifreq [40]byte // struct ifreq
-	copy(ifreq[:], "lo")
-	ifreq[unix.IFNAMSIZ] = unix.IFF_UP | unix.IFF_RUNNING
-	if _, _, e := unix.RawSyscall(unix.SYS_IOCTL, uintptr(sock), unix.SIOCSIFFLAGS, uintptr(unsafe.Pointer(&ifreq))); e != 0 {
+	if loopbackUp() != nil {
 		return -1
 	}
 	fd, err := unix.Open("/proc/self/task/"+strconv.Itoa(unix.Gettid())+"/ns/net", unix.O_RDONLY|unix.O_CLOEXEC, 0)
@@ -59,4 +51,39 @@ func makeNetworkNamespace() int {
 		return -1
 	}
 	return fd
+}
+
+// loopbackUp brings the loopback interface of this thread's network namespace
+// up.
+func loopbackUp() error {
+	sock, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(sock)
+	var ifreq [40]byte // struct ifreq
+	copy(ifreq[:], "lo")
+	ifreq[unix.IFNAMSIZ] = unix.IFF_UP | unix.IFF_RUNNING
+	if _, _, e := unix.RawSyscall(unix.SYS_IOCTL, uintptr(sock), unix.SIOCSIFFLAGS, uintptr(unsafe.Pointer(&ifreq))); e != 0 {
+		return e
+	}
+	return nil
+}
+
+// loopbackUpIn does so in the network namespace of a process.
+func loopbackUpIn(pid int) error {
+	done := make(chan error)
+	go func() {
+		runtime.LockOSThread() // the thread ends with this goroutine
+		pidfd, err := unix.PidfdOpen(pid, 0)
+		if err == nil {
+			err = unix.Setns(pidfd, unix.CLONE_NEWNET) //nolint:forbidigo // a thread that ends here, not the runtime
+			unix.Close(pidfd)
+		}
+		if err == nil {
+			err = loopbackUp()
+		}
+		done <- err
+	}()
+	return <-done
 }

@@ -2,13 +2,17 @@ package container
 
 import (
 	"errors"
+	"strconv"
 	"syscall"
 
+	"ostia/internal/file"
 	"ostia/internal/json"
 	"ostia/internal/plan"
 	"ostia/internal/resctrl"
 	"ostia/internal/spec"
 	"ostia/internal/state"
+
+	"golang.org/x/sys/unix"
 )
 
 // createResctrl makes the container's resource control group.
@@ -43,6 +47,18 @@ func openResctrl(s *spec.Spec, id string, f *files, in *plan.Input) error {
 	tasks, err := g.Open()
 	for _, fd := range tasks {
 		in.FDs.Resctrl = append(in.FDs.Resctrl, f.add(fd))
+	}
+	return err
+}
+
+// takeResctrl moves a process into the group.
+func (c *creation) takeResctrl(pid int) error {
+	tasks, err := c.resctrl.Open()
+	for _, fd := range tasks {
+		if err == nil {
+			err = failed("linux.intelRdt", "", file.WriteAll(fd, strconv.Itoa(pid)))
+		}
+		unix.Close(fd)
 	}
 	return err
 }

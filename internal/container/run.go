@@ -1,6 +1,8 @@
 package container
 
 import (
+	"time"
+
 	"ostia/internal/launch"
 	"ostia/internal/state"
 
@@ -73,6 +75,11 @@ func wait(s *launch.Stage) (int, error) {
 // ended.
 func (r *Runtime) deleteStopped(id string, s *state.State) error {
 	d, err := state.Open(r.Root, id)
+	// Whoever ended it may not be done with it: checkpoint deletes it next.
+	for wait := time.Millisecond; err == state.ErrBusy && wait < 10*time.Second; wait *= 2 {
+		time.Sleep(wait)
+		d, err = state.Open(r.Root, id)
+	}
 	if err == state.ErrNotExist {
 		return nil // somebody was faster
 	}

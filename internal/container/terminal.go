@@ -62,8 +62,10 @@ func (t *terminal) attend(s *launch.Stage) (int, error) {
 	if t == nil {
 		return wait(s)
 	}
-	if err := t.receive(); err != nil {
-		return 0, failed("terminal", "", err)
+	if t.master < 0 { // not had yet
+		if err := t.receive(); err != nil {
+			return 0, failed("terminal", "", err)
+		}
 	}
 	t.raw()
 	defer t.restore()

@@ -47,7 +47,7 @@ func Examine(u *User) []Finding {
 	e.user(u)
 	e.session(u)
 	e.vm()
-	e.checkpoint()
+	e.checkpoint(u)
 	return e.list
 }
 

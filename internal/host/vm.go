@@ -89,22 +89,44 @@ func entries(dir string) []string {
 	return names
 }
 
-func (e *examination) checkpoint() {
+func (e *examination) checkpoint(u *User) {
 	e.topic = "checkpoint"
+	const useless = "checkpoint and restore cannot be used: "
 	path, err := program.Find("criu")
 	if err != nil {
-		e.add("CRIU", Absent, "not installed", "checkpoint and restore cannot be used: install criu")
+		e.add("CRIU", Absent, "not installed", useless+"apt install criu, or what else your distribution has")
 		return
 	}
-	limit := 5
-	criu := program.Program{Path: path, Args: []string{"criu", "--version"}, Env: os.Environ(), Timeout: &limit}
-	said, status, err := criu.Run()
+	said, failed := criu(path, "--version")
+	if failed != "" {
+		e.add("CRIU", Absent, path+failed, useless+"install criu again")
+		return
+	}
+	found := path + " " + said
+	if u.UID != 0 {
+		e.add("CRIU", Absent, found, useless+"they need root")
+		return
+	}
+	if _, failed = criu(path, "check"); failed != "" {
+		e.add("CRIU", Absent, found+" check"+failed, useless+"it does not work on this kernel: a newer CRIU may")
+		return
+	}
+	e.add("CRIU", OK, found, "")
+}
+
+// criu runs CRIU and returns what it said, or how it failed.
+func criu(path, argument string) (said, failed string) {
+	limit := 10
+	p := program.Program{Path: path, Args: []string{"criu", argument}, Env: os.Environ(), Timeout: &limit}
+	said, status, err := p.Run()
+	// The last of its complaints; the first are about what it can do without.
+	said = strings.TrimSpace(said)
+	said = said[strings.LastIndexByte(said, '\n')+1:]
 	switch {
 	case err != nil:
-		e.add("CRIU", Absent, path+": "+err.Error(), "checkpoint and restore cannot be used: install criu again")
+		failed = " " + err.Error()
 	case status != 0:
-		e.add("CRIU", Absent, path+" "+program.Ended(status, said), "checkpoint and restore cannot be used: install criu again")
-	default:
-		e.add("CRIU", OK, path+" "+program.OneLine(said), "")
+		failed = " " + program.Ended(status, said)
 	}
+	return said, failed
 }

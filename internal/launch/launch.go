@@ -254,6 +254,12 @@ func (s *Stage) Close() {
 	}
 }
 
+// Started is a child that is no stage: it says nothing.
+func Started(pid int) (*Stage, error) {
+	fd, err := unix.PidfdOpen(pid, 0)
+	return &Stage{Pid: pid, PidFD: fd, sock: -1}, err
+}
+
 // Adopt makes the process that goes on, which a stage forked, the stage.
 func (s *Stage) Adopt(pid int) error {
 	fd, err := unix.PidfdOpen(pid, 0)

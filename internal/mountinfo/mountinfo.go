@@ -2,10 +2,14 @@
 // nothing.
 package mountinfo
 
-import "strings"
+import (
+	"strconv"
+	"strings"
+)
 
 // Mount is one mount.
 type Mount struct {
+	ID      uint64 // statx(2)'s stx_mnt_id
 	Type    string // of the file system
 	Root    string // the part of the file system that is mounted
 	Point   string
@@ -22,30 +26,32 @@ func (m *Mount) HasOption(name string) bool {
 	return false
 }
 
-// Parse returns the mounts whose types are wanted; a line that is not of the
-// file's form is passed over.
+// Parse returns the mounts whose types are wanted, all if none is named; a line
+// that is not of the file's form is passed over.
 func Parse(text string, wanted ...string) []Mount {
 	mounts := make([]Mount, 0, 16)
 	for line := range strings.SplitSeq(text, "\n") {
 		// 31 23 0:28 / /sys/fs/cgroup rw,relatime shared:1 - cgroup cgroup rw,cpu
 		before, after, ok := strings.Cut(line, " - ")
 		kind, rest, _ := strings.Cut(after, " ")
-		if !ok || !among(kind, wanted) {
+		if !ok || len(wanted) > 0 && !among(kind, wanted) {
 			continue
 		}
 		_, options, ok := strings.Cut(rest, " ")
 		if !ok {
 			continue
 		}
-		for range 3 {
+		number, before, ok := strings.Cut(before, " ")
+		id, err := strconv.ParseUint(number, 10, 64)
+		for range 2 {
 			_, before, ok = strings.Cut(before, " ")
 		}
 		top, before, rooted := strings.Cut(before, " ")
 		point, _, _ := strings.Cut(before, " ")
-		if !ok || !rooted || point == "" || point[0] != '/' {
+		if err != nil || !ok || !rooted || point == "" || point[0] != '/' {
 			continue
 		}
-		mounts = append(mounts, Mount{Type: kind, Root: unescape(top), Point: unescape(point), Options: options})
+		mounts = append(mounts, Mount{ID: id, Type: kind, Root: unescape(top), Point: unescape(point), Options: options})
 	}
 	return mounts
 }

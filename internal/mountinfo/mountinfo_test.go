@@ -16,9 +16,9 @@ garbage - cgroup cgroup rw
 
 func TestParse(t *testing.T) {
 	want := []Mount{
-		{"cgroup", "/", "/sys/fs/cgroup/cpu,cpuacct", "rw,cpu,cpuacct"},
-		{"cgroup", "/docker/a b", "/mnt/a b", "rw,memory"},
-		{"cgroup2", "/", "/sys/fs/cgroup/unified", "rw"},
+		{32, "cgroup", "/", "/sys/fs/cgroup/cpu,cpuacct", "rw,cpu,cpuacct"},
+		{33, "cgroup", "/docker/a b", "/mnt/a b", "rw,memory"},
+		{41, "cgroup2", "/", "/sys/fs/cgroup/unified", "rw"},
 	}
 	if got := Parse(sample, "cgroup", "cgroup2"); !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v", got)

@@ -89,10 +89,13 @@ func (c *compiler) mount(i int, m *spec.Mount) error {
 	return nil
 }
 
-// destination is where a mount goes, cleaned. One below the root's own path on
-// the host is meant to be below the root, as with runc.
-func (c *compiler) destination(m *spec.Mount) string {
-	if below, ok := BelowRoot(c.in.Rootfs, m.Destination); ok {
+func (c *compiler) destination(m *spec.Mount) string { return Destination(m, c.in.Rootfs) }
+
+// Destination is where a mount goes, cleaned and without the leading slash. One
+// below the root's own path on the host is meant to be below the root, as with
+// runc.
+func Destination(m *spec.Mount, rootfs string) string {
+	if below, ok := BelowRoot(rootfs, m.Destination); ok {
 		return below
 	}
 	return clean(m.Destination)

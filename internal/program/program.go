@@ -140,7 +140,7 @@ func EndsWithin(pidfd int, limit time.Duration) bool {
 // host has: engines may start a runtime without a PATH. Relative elements are
 // passed over, because the working directory is a bundle.
 func Find(name string) (string, error) {
-	for dir := range strings.SplitSeq(os.Getenv("PATH")+":/usr/bin:/bin", ":") {
+	for dir := range strings.SplitSeq(os.Getenv("PATH")+":/usr/bin:/bin:/usr/sbin:/sbin", ":") {
 		if dir == "" || dir[0] != '/' {
 			continue
 		}
@@ -151,6 +151,18 @@ func Find(name string) (string, error) {
 		}
 	}
 	return "", ErrNotFound
+}
+
+// Beside is the path of a program next to this one: what is installed with it,
+// never one of $PATH.
+func Beside(name string) (string, error) {
+	buf := make([]byte, unix.PathMax)
+	n, err := unix.Readlink("/proc/self/exe", buf)
+	if err != nil {
+		return "", &os.PathError{Op: "readlink", Path: "/proc/self/exe", Err: err}
+	}
+	self := strings.TrimSuffix(string(buf[:n]), " (deleted)")
+	return self[:strings.LastIndexByte(self, '/')+1] + name, nil
 }
 
 // Ended says how a program ended, and what it said if that is anything.

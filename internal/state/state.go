@@ -26,6 +26,7 @@ const (
 	newFifoFile = "exec.fifo.new"
 	// Of a virtual machine: where its monitor listens, and why it failed.
 	socketFile = "monitor.sock"
+	rootFolder = "root" // of a restore under way: where the container's root is mounted for CRIU
 	reasonFile = "reason"
 )
 
@@ -273,6 +274,15 @@ func (d *Dir) OpenNotify() (int, error) {
 	return unix.Openat(d.fd, NotifyDir, unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 }
 
+// MakeMountPoint makes an empty folder in the container's and returns its path.
+func (d *Dir) MakeMountPoint() (string, error) {
+	err := unix.Mkdirat(d.fd, rootFolder, 0o700)
+	return d.Path() + "/" + rootFolder, err
+}
+
+// RemoveMountPoint removes it.
+func (d *Dir) RemoveMountPoint() error { return unix.Unlinkat(d.fd, rootFolder, unix.AT_REMOVEDIR) }
+
 // Created says that create has succeeded.
 func (d *Dir) Created() error { return unix.Renameat(d.fd, newFifoFile, d.fd, fifoFile) }
 
@@ -314,8 +324,10 @@ func (d *Dir) Remove() error {
 			return err
 		}
 	}
-	if err := unix.Unlinkat(d.fd, NotifyDir, unix.AT_REMOVEDIR); err != nil && err != unix.ENOENT {
-		return err
+	for _, name := range [...]string{NotifyDir, rootFolder} {
+		if err := unix.Unlinkat(d.fd, name, unix.AT_REMOVEDIR); err != nil && err != unix.ENOENT {
+			return err
+		}
 	}
 	return unix.Rmdir(d.Path())
 }

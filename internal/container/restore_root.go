@@ -1,0 +1,137 @@
+package container
+
+import (
+	"errors"
+	"runtime"
+	"strconv"
+
+	"ostia/internal/linux"
+	"ostia/internal/plan"
+	"ostia/internal/spec"
+
+	"golang.org/x/sys/unix"
+)
+
+// perform has CRIU restore from a mount namespace of its own: the root that CRIU
+// wants mounted somewhere is mounted there alone, and is gone with CRIU, however
+// that ends. Only the thread that starts it goes there, and ends: hooks run
+// where this process is.
+func (c *restoration) perform() (CriuAnswer, error) {
+	var p *criuProcess
+	var err error
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		runtime.LockOSThread()
+		if err = c.privateMounts(); err == nil {
+			p, err = c.criu.start(c.q, c.fds)
+		}
+	}()
+	<-done
+	if err != nil {
+		return CriuAnswer{}, err
+	}
+	if err := c.started(p.pid); err != nil {
+		p.end()
+		return CriuAnswer{}, err
+	}
+	return p.finish(c.q, c.event)
+}
+
+// privateMounts mounts the container's root on the mount point in its folder, in
+// a mount namespace of this thread's.
+func (c *restoration) privateMounts() error {
+	if err := unix.Unshare(unix.CLONE_FS | unix.CLONE_NEWNS); err != nil { //nolint:forbidigo // a thread that ends here, not the runtime
+		return failed("mount namespace for CRIU", "", err)
+	}
+	err := unix.MountSetattr(unix.AT_FDCWD, "/", unix.AT_RECURSIVE, &unix.MountAttr{Propagation: unix.MS_SLAVE})
+	if err != nil {
+		return failed("mount namespace for CRIU", "", err)
+	}
+	// CRIU mounts things in its working directory, so that is to be one of this namespace.
+	c.q.close()
+	if err := c.q.open(&c.o.CriuOptions); err != nil {
+		return err
+	}
+	if err := c.mountPoints(); err != nil {
+		return err
+	}
+	root, err := c.mountRoot()
+	unix.Close(root)
+	return err
+}
+
+// mountRoot mounts the root and returns a descriptor of it.
+func (c *restoration) mountRoot() (int, error) {
+	fd, err := unix.OpenTree(unix.AT_FDCWD, c.rootfs, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_RECURSIVE)
+	if err != nil {
+		return -1, failed("root.path", c.rootfs, err)
+	}
+	if err := unix.MoveMount(fd, "", unix.AT_FDCWD, c.q.Root, unix.MOVE_MOUNT_F_EMPTY_PATH); err != nil {
+		unix.Close(fd)
+		return -1, failed("mount on", c.q.Root, err)
+	}
+	return fd, nil
+}
+
+// mountPoints makes what the container's mounts are to lie on, as at its
+// creation: the root may be a fresh copy. What lies in a file system of the
+// container's own CRIU restores.
+func (c *restoration) mountPoints() error {
+	root, err := c.mountRoot()
+	if err != nil {
+		return err
+	}
+	defer unix.Close(root)
+	var own []string
+	for i := range c.spec.Mounts {
+		m := &c.spec.Mounts[i]
+		dest := plan.Destination(m, c.rootfs)
+		if below(dest, own) {
+			continue
+		}
+		if !isBind(m) {
+			own = append(own, dest)
+		}
+		if err := mountPointFor(root, m, dest); err != nil {
+			return &spec.Error{Pointer: "mounts[" + strconv.Itoa(i) + "] " + m.Destination, Err: err}
+		}
+	}
+	return failed("unmount", c.q.Root, unix.Unmount(c.q.Root, unix.MNT_DETACH))
+}
+
+func below(path string, dirs []string) bool {
+	for _, dir := range dirs {
+		if len(path) > len(dir) && path[:len(dir)] == dir && path[len(dir)] == '/' {
+			return true
+		}
+	}
+	return false
+}
+
+// mountPointFor makes one mount point, and mounts a bind mount there for the
+// mount points that it holds.
+func mountPointFor(root int, m *spec.Mount, dest string) error {
+	if !isBind(m) {
+		return makeBelow(root, plan.Target{Path: dest})
+	}
+	b := plan.BindOf(m)
+	source, err := unix.OpenTree(unix.AT_FDCWD, m.Source, b.Open|unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)
+	if err != nil {
+		return failed("bind", m.Source, err)
+	}
+	defer unix.Close(source)
+	var st unix.Stat_t
+	if err := unix.Fstat(source, &st); err != nil {
+		return err
+	}
+	if err := makeBelow(root, plan.Target{Path: dest, File: st.Mode&unix.S_IFMT != unix.S_IFDIR}); err != nil && !errors.Is(err, unix.EROFS) {
+		return err
+	}
+	at, err := linux.Openat2(root, dest, &unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC, Resolve: unix.RESOLVE_IN_ROOT})
+	if err != nil {
+		return err
+	}
+	defer unix.Close(at)
+	return unix.MoveMount(source, "", at, "", unix.MOVE_MOUNT_F_EMPTY_PATH|unix.MOVE_MOUNT_T_EMPTY_PATH)
+}
