@@ -23,7 +23,7 @@ COMMIT := $(shell git describe --always --abbrev=40 --dirty --exclude='*' 2>/dev
 BEHAVIOUR = $(filter-out test/vm test/build,$(patsubst %/,%,$(dir $(wildcard test/*_test.go test/*/*_test.go))))
 behaviour = $(filter-out test/engines,$(sort $(BEHAVIOUR)))
 
-.PHONY: all demo test unit cross behaviour guest engines engines-smoke test-vm demo-vm bench fuzz lint install deb clean
+.PHONY: all demo test unit cross behaviour guest engines engines-smoke test-vm test-vm-full test-vm-deps demo-vm bench fuzz lint install deb clean
 
 all: build/overlay.json
 	@$(BUILD) -o ostia ./cmd/ostia
@@ -41,7 +41,7 @@ demo: all
 test: all
 	@test/deps test
 	@$(MAKE) --no-print-directory cross unit fuzz FUZZTIME=3s
-	@$(MAKE) --no-print-directory behaviour guest engines-smoke
+	@$(MAKE) --no-print-directory behaviour guest engines-smoke test-vm
 	@echo "test: everything passed"
 
 # The other architectures that ostia promises must compile, tests too.
@@ -105,14 +105,21 @@ engines-smoke: all build/test/engines.test
 	@echo "engines: a taste of podman, Docker and containerd"
 	@cd test/engines && $(engines) -test.short
 
-# Real virtual machines, in the guest with nested KVM: a sample of the entry points, and with VM_ENTRYPOINTS=. all.
-VM_ENTRYPOINTS ?= /(a_directory|mode_000|missing|no_interpreter|a_program_as_uid_1000)$$
-test-vm: all build/test/vm.test build/test.test
+# Real virtual machines, in the guest with nested KVM: a sample for `make test`, and everything.
+test-vm: VM ?= -test.short
+test-vm: vm_entrypoints = /(a_directory|mode_000|missing|no_interpreter|a_program_as_uid_1000)$$
+test-vm-full: test-vm-deps
+test-vm test-vm-full: all build/test/vm.test build/test.test
 	@$(GO) build -o build/guest ./test/guest
 	@ln -sf ../ostia build/krun
-	@echo "test-vm: machines in a guest with nested KVM (emulated)"
-	@build/guest -m 3072 -t 20m -- sh -c 'test/vm/setup && (cd test/vm && ../../build/test/vm.test -test.timeout 15m $(VM)) && \
-		cd test && RUNTIME=$(CURDIR)/build/krun ../build/test.test -test.timeout 20m -test.run "TestEntryPoints/run$$/cases$(VM_ENTRYPOINTS)"' </dev/null
+	@echo "$@: with the KVM of this machine, or without"
+	@cd test/vm && ../../build/test/vm.test -test.run TestKVM
+	@echo "$@: machines in a guest with nested KVM (emulated)"
+	@build/guest -m 3072 -t 90m -- sh -c 'test/vm/setup && (cd test/vm && ../../build/test/vm.test -test.timeout 80m $(VM)) && \
+		cd test && RUNTIME=$(CURDIR)/build/krun ../build/test.test -test.timeout 40m -test.run "TestEntryPoints/run$$/cases$(vm_entrypoints)"' </dev/null
+test-vm-deps:
+	@test/deps test
+	@test/deps vm
 
 # One machine, here if KVM runs it, else in the guest with nested KVM.
 demo-vm: all

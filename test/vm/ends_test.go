@@ -31,6 +31,9 @@ func TestEnds(t *testing.T) {
 		{"no agent", "true", "the guest reset its processor", func(c object) { kernelParameter(c, "rdinit=/nosuch") }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			if c.name != "panic" {
+				full(t)
+			}
 			r := runScript(t, "", c.script, func(config object) {
 				config["linux"].(object)["readonlyPaths"] = []string{}
 				if c.edit != nil {
@@ -66,6 +69,7 @@ func capabilities(c object, names ...string) {
 // A program that may reboot ends itself with it, as in any pid namespace
 // (reboot(2)), and not with 0.
 func TestReboot(t *testing.T) {
+	full(t)
 	for command, status := range map[string]int{"reboot -f": 129, "poweroff -f": 130} {
 		r := runScript(t, "", "exec "+command, func(c object) { capabilities(c, "CAP_SYS_BOOT") })
 		r.want(t, status, "")
@@ -97,6 +101,7 @@ func kernelParameter(c object, p string) {
 // A process that the guest's memory is too small for is killed by its kernel,
 // and that is its status.
 func TestOutOfMemory(t *testing.T) {
+	full(t)
 	r := runScript(t, "", "exec tail /dev/zero", func(c object) { annotate(c, "krun.ram_mib", "128") })
 	if r.status != 137 {
 		t.Errorf("exit status %d, stderr %q", r.status, r.stderr)
@@ -105,6 +110,7 @@ func TestOutOfMemory(t *testing.T) {
 
 // A monitor that is killed gives no status.
 func TestMonitorKilled(t *testing.T) {
+	full(t)
 	dir := bundle(t, "echo up; sleep 1000", nil)
 	id := name(t)
 	c := exec.Command(runtime, "--root", state, "--handler", "vm", "run", "--bundle", dir, id)

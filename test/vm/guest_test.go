@@ -44,6 +44,7 @@ func TestGuestProcesses(t *testing.T) {
 
 // events tells what the machine costs the host, and update bounds that.
 func TestCost(t *testing.T) {
+	full(t)
 	dir := bundle(t, "echo up; while :; do :; done", nil)
 	id := name(t)
 	start(t, id, dir, "up\n")

@@ -12,6 +12,7 @@ import (
 // and says what is missing. The host's own is tried too: it either runs the
 // container, or is refused as well.
 func TestKVM(t *testing.T) {
+	full(t)
 	dir := bundle(t, "exit 7", func(c object) {
 		if kernels, _ := filepath.Glob(os.Getenv("OSTIA_CACHE") + "/linux-image-cloud-amd64/boot/vmlinuz-*"); len(kernels) > 0 {
 			annotate(c, "org.ostia.vm.kernel", kernels[0])

@@ -71,6 +71,7 @@ func TestVerdicts(t *testing.T) {
 // HOME is that of the user in the container's /etc/passwd, as in a container
 // without a machine.
 func TestHome(t *testing.T) {
+	full(t)
 	dir := bundle(t, "echo $HOME; sleep 1000", func(c object) { process(c)["user"] = object{"uid": 1000, "gid": 1000} })
 	check(t, os.WriteFile(dir+"/rootfs/etc/passwd", []byte("root:x:0:0::/root:/bin/sh\nu:x:1000:1000::/home/u:/bin/sh\n"), 0o644))
 	id := name(t)

@@ -19,7 +19,7 @@ func TestPJDFS(t *testing.T) {
 	if tests == "" {
 		tests = "."
 	}
-	dir := bundle(t, "mkdir -p /work; cd /work; chmod 755 .; for t in "+tests+"; do set -- $* /suite/tests/$t; done; exec /usr/bin/prove -r -Q $*", func(c object) {
+	dir := bundle(t, "mkdir -p /work; cd /work; chmod 755 .; for t in "+tests+"; do set -- $* /suite/tests/$t; done; exec /usr/bin/prove -r $*", func(c object) {
 		hostPrograms(t, c)
 		addMount(c, object{"destination": "/suite", "type": "bind", "source": suite, "options": []string{"rbind", "ro"}})
 		capabilities(c, "CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_FSETID", "CAP_SETUID", "CAP_SETGID", "CAP_MKNOD", "CAP_SYS_RESOURCE")
@@ -36,17 +36,17 @@ func TestPJDFS(t *testing.T) {
 // nothing wrong with a volume.
 func TestStress(t *testing.T) {
 	full(t)
-	program := filepath.Join(os.Getenv("OSTIA_CACHE"), "stress-ng/usr/bin")
-	if _, err := os.Stat(program + "/stress-ng"); err != nil {
-		t.Fatalf("%v: test/deps test-vm-full unpacks it", err)
+	program := filepath.Join(os.Getenv("OSTIA_CACHE"), "stress-ng")
+	if _, err := os.Stat(program); err != nil {
+		t.Fatalf("%v: test/deps vm unpacks it", err)
 	}
 	volume := t.TempDir()
 	// Those that need no device, no privilege and no other file system.
 	stressors := "access chdir chmod chown copy-file dentry dir dirdeep dirmany dup fallocate fcntl fiemap file-ioctl filename flock fsize fstat getdents hdd io " +
 		"iomix lease link locka lockf lockmix lockofd metamix mmap mknod open rename seek symlink sync-file touch truncate unlink utime verity xattr"
 	r := ostiaWithin(t, endless, "", "run", "--bundle", bundle(t,
-		"failed=; for s in "+stressors+`; do
-/program/stress-ng --temp-path /volume --$s 2 --timeout 2 --verify >/tmp/$s 2>&1 || { echo "$s: exit status $?"; cat /tmp/$s; }; done; ls /volume`, func(c object) {
+		"export LD_LIBRARY_PATH=/program/usr/lib/x86_64-linux-gnu; for s in "+stressors+`; do
+/program/usr/bin/stress-ng --temp-path /volume --$s 2 --timeout 2 --verify >/tmp/$s 2>&1 || { echo "$s: exit status $?"; cat /tmp/$s; }; done; ls /volume`, func(c object) {
 			hostPrograms(t, c)
 			annotate(c, "krun.ram_mib", "512")
 			addMount(c, object{"destination": "/tmp", "type": "tmpfs", "source": "tmpfs"})

@@ -72,6 +72,7 @@ func TestSize(t *testing.T) {
 
 // An image's own wishes are not read.
 func TestImageHasNoSay(t *testing.T) {
+	full(t)
 	dir := bundle(t, "grep -cE 'svm|vmx' /proc/cpuinfo; nproc", nil)
 	check(t, os.WriteFile(dir+"/rootfs/.krun_vm.json", []byte(`{"kernel_path":"/evil","cpus":4,"ram_mib":4096}`), 0o644))
 	r := ostia(t, "", "run", "--bundle", dir, name(t))

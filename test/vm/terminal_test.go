@@ -24,6 +24,7 @@ func TestTerminal(t *testing.T) {
 
 // So does that of an exec, as whom and where it is to run.
 func TestExecTerminal(t *testing.T) {
+	full(t)
 	dir := bundle(t, "echo up; sleep 1000", nil)
 	id := name(t)
 	start(t, id, dir, "up\n")
