@@ -41,6 +41,16 @@ func Of(pid int) (string, error) {
 	return unifiedMembership(text), nil
 }
 
+// Moved is the cgroup that a process of g has gone to on version 2, nil for
+// none.
+func (g *Group) Moved(pid int) *Group {
+	path, err := Of(pid)
+	if err != nil || !g.V2 || g.Dirs[0].Mount+path == g.Dirs[0].Path {
+		return nil
+	}
+	return &Group{V2: true, Dirs: []Dir{{Mount: g.Dirs[0].Mount, Path: g.Dirs[0].Mount + path}}}
+}
+
 // unifiedMembership is the process's cgroup in the version 2 hierarchy, "/"
 // when it has none.
 func unifiedMembership(text string) string {

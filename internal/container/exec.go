@@ -8,6 +8,7 @@ import (
 	"syscall"
 	"time"
 
+	"ostia/internal/cgroup"
 	"ostia/internal/file"
 	"ostia/internal/launch"
 	"ostia/internal/linux"
@@ -30,8 +31,9 @@ type execution struct {
 	plan     *plan.Plan
 	tty      *terminal
 	trace    *trace
-	placed   bool // into the cgroup by systemd
-	landlock int  // the version of the kernel's
+	group    *cgroup.Group // where to go instead of the container's; may be nil
+	placed   bool          // into the cgroup by systemd
+	landlock int           // the version of the kernel's
 }
 
 // Exec runs another process in the container and returns its exit status (0
@@ -72,6 +74,14 @@ func (r *Runtime) Exec(id string, o ExecOptions) (status int, err error) {
 		launch.Forward()
 	}
 	err = e.launch(d)
+	if (errors.Is(err, unix.EBUSY) || errors.Is(err, unix.ENOENT)) && len(o.Cgroups) == 0 && s.Cgroup != nil {
+		// Its own cgroup has controllers for those below, and may then have no
+		// process on version 2, or it is gone: be where its first process is, as
+		// with runc.
+		if e.group = s.Cgroup.Moved(s.Pid); e.group != nil {
+			err = e.launch(d)
+		}
+	}
 	if errors.Is(err, unix.EACCES) && s.Unit != nil {
 		// Not allowed to enter the container's cgroup from here: systemd is.
 		e.placed = true
@@ -285,6 +295,9 @@ func (e *execution) open(f *files, in *plan.Input, sys *syscall.SysProcAttr) err
 		return err
 	}
 	g := processes(e.state.Cgroup, e.state.Unit)
+	if e.group != nil {
+		g = e.group
+	}
 	if g == nil {
 		return nil
 	}
