@@ -201,7 +201,7 @@ func TestLogEntry(t *testing.T) {
 		Time       time.Time
 	}
 	message := "exec: \"a\\\"b\n\x01\xff\": no such file"
-	if err := json.Unmarshal([]byte(jsonEntry(message, time.Unix(1, 0))), &entry); err != nil {
+	if err := json.Unmarshal([]byte(jsonEntry("error", message, time.Unix(1, 0))), &entry); err != nil {
 		t.Fatal(err)
 	}
 	if want := strings.ToValidUTF8(message, "\ufffd"); entry.Level != "error" || entry.Msg != want || entry.Time.Unix() != 1 {

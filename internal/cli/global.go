@@ -28,7 +28,7 @@ var globalFlags = [...]flag{
 
 // newRuntime is what the global flags say of where state and cgroups are.
 func newRuntime(in *invocation) (*container.Runtime, error) {
-	r := &container.Runtime{CgroupManager: "cgroupfs", Criu: in.criu}
+	r := &container.Runtime{CgroupManager: "cgroupfs", Criu: in.criu, Warn: in.warn}
 	switch m := in.text("cgroup-manager"); m {
 	case "", "cgroupfs":
 	case "disabled", "systemd":

@@ -34,26 +34,32 @@ func (in *invocation) checkLog() error {
 
 // report says an error on standard error and in the log.
 //
-// The log gets exactly one entry, in one write: podman parses the whole file
+// An error gets exactly one entry of the log, in one write: podman parses the whole file
 // as one object, containerd and dockerd take the last one whose level is
 // "error". Standard error gets the same words, because conmon and go-runc hand
 // them on when there is no log.
-func (in *invocation) report(err error) {
-	message := err.Error()
+func (in *invocation) report(err error) { in.say("error", err.Error()) }
+
+// warn says what has gone wrong without being a failure.
+func (in *invocation) warn(err error) { in.say("warning", err.Error()) }
+
+func (in *invocation) say(level, message string) {
 	asJSON := in.text("log-format") == "json"
 	log := strings.TrimPrefix(in.text("log"), "file:")
 	switch {
 	case log != "":
-		entry := textEntry(message, time.Now())
+		entry := textEntry(level, message, time.Now())
 		if asJSON {
-			entry = jsonEntry(message, time.Now())
+			entry = jsonEntry(level, message, time.Now())
 		}
 		if err := appendTo(log, entry); err != nil {
 			message += "\n--log " + log + ": " + err.Error()
 		}
 		message += "\n"
 	case asJSON:
-		message = jsonEntry(message, time.Now())
+		message = jsonEntry(level, message, time.Now())
+	case level == "warning":
+		message = "ostia: warning: " + message + "\n"
 	default:
 		message = "ostia: " + message + "\n"
 	}
@@ -61,10 +67,10 @@ func (in *invocation) report(err error) {
 }
 
 // jsonEntry is a line as logrus writes it for runc.
-func jsonEntry(message string, now time.Time) string {
+func jsonEntry(level, message string, now time.Time) string {
 	e := json.NewEncoder("")
 	e.Object(func() {
-		e.Key("level").String("error")
+		e.Key("level").String(level)
 		e.Key("msg").String(message)
 		e.Key("time").String(now.UTC().Format(time.RFC3339))
 	})
@@ -72,8 +78,8 @@ func jsonEntry(message string, now time.Time) string {
 }
 
 // textEntry is a line as logrus writes it for runc.
-func textEntry(message string, now time.Time) string {
-	return `time="` + now.UTC().Format(time.RFC3339) + `" level=error msg=` + strconv.Quote(message) + "\n"
+func textEntry(level, message string, now time.Time) string {
+	return `time="` + now.UTC().Format(time.RFC3339) + `" level=` + level + ` msg=` + strconv.Quote(message) + "\n"
 }
 
 // appendTo writes the entry with one write(2), so that entries of several

@@ -129,6 +129,7 @@ func (c *creation) readBundle() error {
 	if err := c.spec.Validate(); err != nil {
 		return failed("config", path, err)
 	}
+	mapOwnIDs(c.spec)
 	c.rootfs = absolute(c.bundle, c.spec.Root.Path)
 	absoluteSources(c.spec.Mounts, c.bundle)
 	return nil
@@ -458,7 +459,7 @@ func (c *creation) undo() {
 	if c.stage != nil && len(c.spec.Hooks.Poststop) > 0 {
 		// What prestart and createRuntime hooks have made is theirs to undo
 		// (runtime.md#lifecycle). The error to tell is why all this is so.
-		_ = c.runHooks("hooks.poststop", c.spec.Hooks.Poststop, Stopped, 0)
+		c.hookRunner().stopped(c.spec.Hooks.Poststop, nil)
 	}
 }
 

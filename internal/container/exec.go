@@ -280,6 +280,7 @@ func (e *execution) open(f *files, in *plan.Input, sys *syscall.SysProcAttr) err
 		return failed("exec", e.state.ID, ErrNotRunning)
 	}
 	in.FDs.PidNS = f.add(pidfd)
+	ownStdio(&e.spec.Linux)
 	in.Cloned = e.forkIntoPidNS(pidfd)
 	if e.tty, err = openTerminal(e.process.Terminal, e.o.ConsoleSocket, e.o.Detach, f, in); err != nil {
 		return err

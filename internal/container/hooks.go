@@ -2,6 +2,7 @@ package container
 
 import (
 	"errors"
+	"os"
 	"strconv"
 	"strings"
 	"syscall"
@@ -40,6 +41,7 @@ func (c *creation) openHooks(f *files, in *plan.Input, _ *syscall.SysProcAttr) e
 	if err != nil {
 		return failed("hooks", "", err)
 	}
+	in.HookEnv = os.Environ()
 	in.FDs.HookState = f.lend(c.hooks.state)
 	for i, num := range [...]*int{&in.FDs.HookStdout, &in.FDs.HookStderr} {
 		if *num = f.lend(to[i]); to[i] != c.hooks.output {
@@ -88,8 +90,11 @@ func (c *creation) runtimeHooks() error {
 }
 
 func (c *creation) runHooks(pointer string, hooks []spec.Hook, status string, pid int) error {
-	r := &hookRunner{state: c.state, bundle: c.bundle, extensions: &c.spec.Extensions}
-	return r.run(pointer, hooks, status, pid)
+	return c.hookRunner().run(pointer, hooks, status, pid)
+}
+
+func (c *creation) hookRunner() *hookRunner {
+	return &hookRunner{state: c.state, bundle: c.bundle, extensions: &c.spec.Extensions}
 }
 
 // hookRunner runs hooks in the runtime's namespaces.
@@ -103,16 +108,29 @@ type hookRunner struct {
 // with the first that fails (config.md#posix-platform-hooks).
 func (r *hookRunner) run(pointer string, hooks []spec.Hook, status string, pid int) error {
 	for i := range hooks {
-		h := &hooks[i]
-		if err := r.one(h, r.state.OCI(status, pid)); err != nil {
-			var failed *hookError
-			if errors.As(err, &failed) {
-				failed.hook = hookName(pointer, i)
-			}
-			return &spec.Error{Pointer: pointer + "[" + strconv.Itoa(i) + "] " + h.Path, Err: err}
+		if err := r.one(&hooks[i], r.state.OCI(status, pid)); err != nil {
+			return hookFailed(pointer, i, &hooks[i], err)
 		}
 	}
 	return nil
+}
+
+func hookFailed(pointer string, i int, h *spec.Hook, err error) error {
+	var failed *hookError
+	if errors.As(err, &failed) {
+		failed.hook = hookName(pointer, i)
+	}
+	return &spec.Error{Pointer: pointer + "[" + strconv.Itoa(i) + "] " + h.Path, Err: err}
+}
+
+// stopped runs the poststop hooks, all of them: one that fails undoes nothing
+// and is warned about (config.md#poststop).
+func (r *hookRunner) stopped(hooks []spec.Hook, warn func(error)) {
+	for i := range hooks {
+		if err := r.one(&hooks[i], r.state.OCI(Stopped, 0)); err != nil && warn != nil {
+			warn(hookFailed("hooks.poststop", i, &hooks[i], err))
+		}
+	}
 }
 
 func (r *hookRunner) one(h *spec.Hook, stdin []byte) error {
@@ -120,8 +138,12 @@ func (r *hookRunner) one(h *spec.Hook, stdin []byte) error {
 	if len(args) == 0 {
 		args = []string{h.Path}
 	}
+	env := h.Env
+	if env == nil {
+		env = os.Environ() // as with runc and crun
+	}
 	hook := program.Program{
-		Path: h.Path, Args: args, Env: h.Env, Dir: r.bundle, Stdin: string(stdin), Timeout: h.Timeout, Output: hookOutput(r.extensions),
+		Path: h.Path, Args: args, Env: env, Dir: r.bundle, Stdin: string(stdin), Timeout: h.Timeout, Output: hookOutput(r.extensions),
 	}
 	out, status, err := hook.Run()
 	switch {

@@ -18,7 +18,8 @@ import (
 // service manager it then waits until the container says that it is ready, or
 // ends.
 func (r *Runtime) Start(id, notifySocket string) error {
-	d, s, err := r.open(id)
+	// Who has seen the container by state may be faster than its create.
+	d, s, err := r.openPatiently(id)
 	if err != nil {
 		return err
 	}
@@ -59,7 +60,9 @@ func (r *Runtime) start(d *state.Dir, s *state.State, notifySocket string) (*not
 	if err == nil {
 		h := &hookRunner{state: s, bundle: s.Bundle, extensions: &config.Extensions}
 		if err = h.run("hooks.poststart", config.Hooks.Poststart, Running, s.Pid); err != nil {
-			_ = d.Report(newReport("start", s.Bundle, err).encode()) // the error is told all the same
+			// The end of the container (runtime.md#lifecycle). The error is told all the same.
+			_ = r.destroy(d, s)
+			_ = state.Report(r.Root, id, newReport("start", s.Bundle, err).encode())
 		}
 	}
 	return ready, err
@@ -120,12 +123,12 @@ func inhabited(g *cgroup.Group) bool {
 // Delete removes a stopped container, or with force any container and what is
 // left of one. Forcing one that does not exist is no error, as with runc.
 func (r *Runtime) Delete(id string, force bool) error {
-	d, s, err := r.open(id)
-	// What a killed runtime has forked holds its lock for a moment longer.
-	for wait := time.Millisecond; force && errors.Is(err, state.ErrBusy) && wait < time.Second; wait *= 2 {
-		time.Sleep(wait)
-		d, s, err = r.open(id)
+	open := r.open
+	if force {
+		// What a killed runtime has forked holds its lock for a moment longer.
+		open = r.openPatiently
 	}
+	d, s, err := open(id)
 	if err != nil {
 		if force && isNotExist(err) {
 			return nil
@@ -193,11 +196,7 @@ func (r *Runtime) destroy(d *state.Dir, s *state.State) error {
 	if err := d.Remove(); err != nil {
 		return failed("delete", id, err)
 	}
-	if len(hooks) > 0 {
-		// Their failure does not undo the deletion (config.md#poststop): it is
-		// reported.
-		return h.run("hooks.poststop", hooks, Stopped, 0)
-	}
+	h.stopped(hooks, r.Warn)
 	return nil
 }
 
@@ -273,6 +272,16 @@ func (r *Runtime) GuestProcesses(id string) (string, error) {
 // open locks a container and reads its state.
 func (r *Runtime) open(id string) (*state.Dir, *state.State, error) {
 	return r.with(id, state.Open)
+}
+
+// openPatiently is open that waits about a second for the lock.
+func (r *Runtime) openPatiently(id string) (*state.Dir, *state.State, error) {
+	d, s, err := r.open(id)
+	for wait := time.Millisecond; errors.Is(err, state.ErrBusy) && wait < time.Second; wait *= 2 {
+		time.Sleep(wait)
+		d, s, err = r.open(id)
+	}
+	return d, s, err
 }
 
 // view reads a container's state without a lock.

@@ -7,6 +7,7 @@ import (
 	"syscall"
 
 	"ostia/internal/file"
+	"ostia/internal/host"
 	"ostia/internal/plan"
 	"ostia/internal/program"
 	"ostia/internal/spec"
@@ -25,9 +26,67 @@ func (c *creation) userNamespace(in *plan.Input, sys *syscall.SysProcAttr) {
 	}
 	sys.UidMappings, sys.GidMappings = idMap(l.UIDMappings), idMap(l.GIDMappings)
 	sys.GidMappingsEnableSetgroups = true
+	ownStdio(l)
 	// An unmapped uid loses its capabilities at the stage's execve: be root of
 	// the namespace before it.
 	sys.Credential = &syscall.Credential{NoSetGroups: c.spec.Extensions.KeepGroups}
+}
+
+// ownStdio gives what this process has for standard streams to root of the
+// container's user namespace: an id that is not mapped there can neither open
+// them again as /dev/stdout nor give them to another. The stage gives them to
+// process.user. Devices are left alone, and so is what may not be given away.
+func ownStdio(l *spec.Linux) {
+	uid, gid := hostRoot(l.UIDMappings), hostRoot(l.GIDMappings)
+	if uid <= 0 && gid <= 0 {
+		return
+	}
+	for fd := range 3 {
+		var st unix.Stat_t
+		if unix.Fstat(fd, &st) == nil && st.Mode&(unix.S_IFREG|unix.S_IFIFO) != 0 {
+			_ = unix.Fchown(fd, uid, gid)
+		}
+	}
+}
+
+// hostRoot is what the container's root is on the host, -1 for nobody.
+func hostRoot(ms []spec.IDMapping) int {
+	for _, m := range ms {
+		if m.ContainerID == 0 {
+			return int(m.HostID)
+		}
+	}
+	return -1
+}
+
+// mapOwnIDs gives a new user namespace without mappings those that crun gives
+// it: this process's ids become process.user, and those that /etc/subuid and
+// /etc/subgid allow it are the others; with none, its ids become root.
+func mapOwnIDs(s *spec.Spec) {
+	l := &s.Linux
+	if len(l.UIDMappings)+len(l.GIDMappings) > 0 || plan.BornWith(s)&unix.CLONE_NEWUSER == 0 {
+		return
+	}
+	uid, user := os.Geteuid(), s.Process.User
+	name := UserName(uid)
+	l.UIDMappings = ownIDs(uint32(uid), user.UID, host.SubordinateIDs("/etc/subuid", uid, name))
+	l.GIDMappings = ownIDs(uint32(os.Getegid()), user.GID, host.SubordinateIDs("/etc/subgid", uid, name))
+}
+
+func ownIDs(own, inside uint32, ranges []host.IDRange) (ms []spec.IDMapping) {
+	if len(ranges) == 0 {
+		return []spec.IDMapping{{ContainerID: 0, HostID: own, Size: 1}}
+	}
+	first, left := ranges[0].First, ranges[0].Size
+	if below := min(inside, left); below > 0 {
+		ms = append(ms, spec.IDMapping{ContainerID: 0, HostID: first, Size: below})
+		first, left = first+below, left-below
+	}
+	ms = append(ms, spec.IDMapping{ContainerID: inside, HostID: own, Size: 1})
+	if left > 0 {
+		ms = append(ms, spec.IDMapping{ContainerID: inside + 1, HostID: first, Size: left})
+	}
+	return ms
 }
 
 // canMap reports whether this process may map any id: CAP_SETUID and

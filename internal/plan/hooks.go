@@ -18,10 +18,10 @@ func (c *compiler) hooksBeforePivot() {
 		c.await()
 	}
 	if len(h.CreateContainer) > 0 {
-		// runc and crun run them in the root, though the old one is in sight.
+		// runc runs them in the root, though the old one is in sight.
 		c.Do("enter the root", unix.SYS_FCHDIR, c.root.Val())
+		c.hooks("hooks.createContainer", h.CreateContainer, c.Vec(c.in.HookEnv), false)
 	}
-	c.hooks("hooks.createContainer", h.CreateContainer, nil, false)
 }
 
 // startContainerHooks run in the container after start, before the entry
@@ -29,18 +29,18 @@ func (c *compiler) hooksBeforePivot() {
 // yet, unless a listener made it so early.
 func (c *compiler) startContainerHooks() {
 	// One that names no environment has the process's, as with runc.
-	c.hooks("hooks.startContainer", c.spec.Hooks.StartContainer, &c.env, !c.in.Seccomp.Notify)
+	c.hooks("hooks.startContainer", c.spec.Hooks.StartContainer, c.env, !c.in.Seccomp.Notify)
 }
 
 // hooks runs hooks, those without an environment of their own in env, filtered
 // under the seccomp filter.
-func (c *compiler) hooks(pointer string, hooks []spec.Hook, env *stage.Arg, filtered bool) {
+func (c *compiler) hooks(pointer string, hooks []spec.Hook, env stage.Arg, filtered bool) {
 	for i := range hooks {
 		about := func() { c.About(pointer, i, hooks[i].Path) }
 		about()
-		e := c.Vec(hooks[i].Env)
-		if hooks[i].Env == nil && env != nil {
-			e = *env
+		e := env
+		if hooks[i].Env != nil {
+			e = c.Vec(hooks[i].Env)
 		}
 		c.hook(&hooks[i], e, func() {
 			if filtered {

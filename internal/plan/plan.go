@@ -21,6 +21,7 @@ type Input struct {
 	FDs     FDs
 	Seccomp Seccomp
 	Machine *Machine // nil: the entry point runs on this kernel
+	HookEnv []string // of createContainer hooks that name none
 
 	Cloned       uint64 // CLONE_NEW* that the stage is born with
 	Wait         bool   // create: wait for start

@@ -17,6 +17,7 @@ func (c *compiler) startProcess() {
 		return
 	}
 	c.askHome()
+	c.ownStdio(c.in.Process)
 	c.rlimits(c.in.Process)
 	c.identity()
 	c.execute()
@@ -54,32 +55,57 @@ func (c *compiler) rlimits(p *spec.Process) {
 	}
 }
 
+// ownStdio gives the pipes, sockets and files that the process has for its
+// standard streams to its user, or opening /dev/stdout would be denied to all
+// but root. Devices stay whose they are: a terminal of the caller's outlives the
+// container. What may not be given away is left alone, as with runc and crun.
+func (c *compiler) ownStdio(p *spec.Process) {
+	if p.Terminal || p.User.UID == 0 && p.User.GID == 0 {
+		return
+	}
+	c.About("process.user", -1, "")
+	for fd := range 3 {
+		give, next := c.NewLabel(), c.NewLabel()
+		c.Do("stat", unix.SYS_FSTAT, stage.Imm(fd), c.stat()).Else(next)
+		// Pipes, sockets and regular files have one of the two bits, the other types have none.
+		c.If(c.statMode().Val(), unix.S_IFREG|unix.S_IFIFO, 0, give)
+		c.Goto(next)
+		c.Place(give)
+		c.Do("set owner", unix.SYS_FCHOWN, stage.Imm(fd), stage.Imm(int(int32(p.User.UID))), stage.Imm(int(int32(p.User.GID)))).Else(next)
+		c.Place(next)
+	}
+}
+
+// makeWorkingDirectory makes process.cwd if it is missing, once the
+// container's tree is the root and while that can still be written to.
+func (c *compiler) makeWorkingDirectory(p *spec.Process) {
+	if p.Cwd == "" || p.Cwd == "/" {
+		return
+	}
+	c.About("process.cwd", -1, p.Cwd)
+	done, missing := c.NewLabel(), c.NewLabel()
+	c.Do("look for", unix.SYS_FACCESSAT, stage.Imm(unix.AT_FDCWD), c.Str(p.Cwd), stage.Imm(unix.F_OK)).Else(missing)
+	c.Goto(done)
+	c.Place(missing)
+	errno := c.Cell()
+	c.Set(errno, c.FailedErrno())
+	c.If(errno.Val(), -1, int(unix.ENOENT), done) // what else is wrong shows when it is entered
+	for i := 1; i <= len(p.Cwd); i++ {
+		if i == len(p.Cwd) || p.Cwd[i] == '/' {
+			c.Do("make directory", unix.SYS_MKDIRAT, stage.Imm(unix.AT_FDCWD), c.Str(p.Cwd[:i]), stage.Imm(0o755)).Ignore(unix.EEXIST)
+		}
+	}
+	c.Place(done)
+}
+
 // workingDirectory enters process.cwd before the ids change, as root of the
-// container would, and makes it if this is a create.
+// container would.
 func (c *compiler) workingDirectory(p *spec.Process) {
 	if p.Cwd == "" || p.Cwd == "/" {
 		return
 	}
 	c.About("process.cwd", -1, p.Cwd)
-	path := c.Str(p.Cwd)
-	done, missing := c.NewLabel(), c.NewLabel()
-	c.Do("enter", unix.SYS_CHDIR, path).Else(missing)
-	c.Goto(done)
-	c.Place(missing)
-	errno := c.Cell()
-	c.Set(errno, c.FailedErrno())
-	if c.in.Exec {
-		c.Expect("enter", errno, 0) // a missing one is not made
-	} else {
-		c.Expect("enter", errno, unix.ENOENT)
-	}
-	for i := 1; !c.in.Exec && i <= len(p.Cwd); i++ {
-		if i == len(p.Cwd) || p.Cwd[i] == '/' {
-			c.Do("make directory", unix.SYS_MKDIRAT, stage.Imm(unix.AT_FDCWD), c.Str(p.Cwd[:i]), stage.Imm(0o755)).Ignore(unix.EEXIST)
-		}
-	}
-	c.Do("enter", unix.SYS_CHDIR, path)
-	c.Place(done)
+	c.Do("enter", unix.SYS_CHDIR, c.Str(p.Cwd))
 	// getcwd(2) of a directory outside of the root begins with "(unreachable)"
 	// (CVE-2024-21626).
 	c.Do("read back", unix.SYS_GETCWD, c.report.head, stage.Imm(HeadSize))

@@ -32,6 +32,7 @@ func (c *compiler) rootfs() error {
 	c.maskedPaths()
 	c.makeReadonly()
 	c.enterRoot()
+	c.makeWorkingDirectory(c.in.Process)
 	if c.hasMountNS() && flags&(unix.MS_SHARED|unix.MS_UNBINDABLE) != 0 {
 		c.About("linux.rootfsPropagation", -1, "/")
 		c.Do("set propagation", unix.SYS_MOUNT, stage.Imm(0), c.Str("/"), stage.Imm(0), stage.Imm(flags), stage.Imm(0))

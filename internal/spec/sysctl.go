@@ -1,6 +1,7 @@
 package spec
 
 import (
+	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -22,6 +23,8 @@ func (p *problems) sysctl(s *Spec) {
 			p.refuse(pointer, "is not separate for each container: set it on the host")
 		case !has:
 			p.refuse(pointer, "would change the host: it needs a "+namespaceName(need)+" namespace of the container's own")
+		case need == unix.CLONE_NEWUTS && s.Domainname != "" && kv.Value != s.Domainname:
+			p.refuse(pointer, strconv.Quote(kv.Value)+" is not the domainname "+strconv.Quote(s.Domainname)+": leave one of them out")
 		}
 	}
 }

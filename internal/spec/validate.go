@@ -213,10 +213,10 @@ func (p *problems) mappings(s *Spec) {
 	switch {
 	case mapped && !user:
 		p.refuse("linux.uidMappings", "needs a user namespace: add {\"type\": \"user\"} to linux.namespaces")
-	case fresh && len(l.UIDMappings) == 0:
-		p.refuse("linux.uidMappings", "missing: a new user namespace without a mapping has no root")
-	case fresh && len(l.GIDMappings) == 0:
-		p.refuse("linux.gidMappings", "missing: a new user namespace without a mapping has no root")
+	case fresh && mapped && len(l.UIDMappings) == 0:
+		p.refuse("linux.uidMappings", "missing, where there are linux.gidMappings: give both, or neither to have the user's own ids mapped")
+	case fresh && mapped && len(l.GIDMappings) == 0:
+		p.refuse("linux.gidMappings", "missing, where there are linux.uidMappings: give both, or neither to have the user's own ids mapped")
 	}
 	p.idMap("linux.uidMappings", l.UIDMappings)
 	p.idMap("linux.gidMappings", l.GIDMappings)
