@@ -153,10 +153,16 @@ func (s *Stage) Next() (Report, error) {
 		return Report{}, err
 	}
 	r, err := s.parse(s.buf[:n])
-	if err == nil && s.forks && r.Op == 0 && r.Milestone != plan.Forked && r.Milestone != plan.WantMaps {
+	if err == nil && s.forks && r.Op == 0 && !beforeFork(r.Milestone) {
 		return s.overtaken(s.buf[:n])
 	}
 	return r, err
+}
+
+// beforeFork reports whether the process that forks says this, and not the one
+// that goes on.
+func beforeFork(m plan.Milestone) bool {
+	return m == plan.Forked || m == plan.WantMaps || m == plan.WantCgroup
 }
 
 // overtaken keeps the report of a process that its parent has not reported
