@@ -5,6 +5,7 @@ package timeline
 import (
 	"cmp"
 	"errors"
+	"math"
 	"slices"
 	"strings"
 
@@ -92,7 +93,7 @@ func (t *Trace) event(d *json.Decoder) {
 	}
 }
 
-// bounds are where the first span begins and the last one ends.
+// bounds are where the first span begins and the last one ends, never the same.
 func (t *Trace) bounds() (from, to float64) {
 	from, to = -1, 0
 	for _, list := range [][]Span{t.Phases, t.Ops} {
@@ -103,7 +104,8 @@ func (t *Trace) bounds() (from, to float64) {
 			to = max(to, s.End)
 		}
 	}
-	return from, max(to, from+0.001)
+	// Late times have no thousandth of a microsecond.
+	return from, max(to, from+0.001, math.Nextafter(from, math.Inf(1)))
 }
 
 // group is what the stage did one after the other for the same member of the

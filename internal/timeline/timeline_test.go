@@ -80,6 +80,7 @@ func FuzzRead(f *testing.F) {
 	f.Add(sample)
 	f.Add(`{"traceEvents":[{"name":"x","ph":"X","tid":2,"ts":1e300,"dur":-0}]}`)
 	f.Add(`{"traceEvents":[{"ph":"X","tid":1,"ts":31536000000000,"dur":0.0000001},{"ph":"X","tid":2,"ts":0}]}`)
+	f.Add(`{"traceEvents":[{"ph":"X","tid":1,"ts":31536000000000,"dur":0.0000001}]}`)
 	f.Fuzz(func(t *testing.T, text string) {
 		trace, err := Read(text)
 		if err != nil {
