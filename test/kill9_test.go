@@ -5,9 +5,11 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -132,7 +134,14 @@ func userNamespace() map[string]any {
 
 // bench is a folder with a bundle and a state folder, and the one container
 // that is made from it again and again.
-type bench struct{ runtime, dir, root, id string }
+type bench struct {
+	runtime, dir, root, id string
+
+	by []string // a program and its arguments that runs the runtime; nil for none
+}
+
+// testID begins the ids of a test process's containers.
+func testID(pid string) string { return "ostia-test-" + pid + "-" }
 
 func newBench(t *testing.T, runtime, name string) *bench {
 	dir, err := os.MkdirTemp("", "ostia-test-")
@@ -145,7 +154,11 @@ func newBench(t *testing.T, runtime, name string) *bench {
 	if err := os.Mkdir(dir+"/state", 0o711); err != nil {
 		t.Fatal(err)
 	}
-	b := &bench{runtime: runtime, dir: dir, root: dir + "/state", id: "ostia-test-" + strconv.Itoa(os.Getpid()) + "-" + name}
+	pid := os.Getenv(aloneFor)
+	if pid == "" {
+		pid = strconv.Itoa(os.Getpid())
+	}
+	b := &bench{runtime: runtime, dir: dir, root: dir + "/state", id: testID(pid) + name}
 	t.Cleanup(func() {
 		if found := leftovers(b.dir, b.root, b.id); len(found) > 0 {
 			sweep(b.runtime, b.dir, b.root, b.id)
@@ -169,21 +182,23 @@ cd ..; "$3" spec`
 	if out, err := exec.Command("sh", "-ec", script, "sh", b.dir+"/bundle", busybox, b.runtime).CombinedOutput(); err != nil {
 		t.Fatalf("bundle: %v\n%s", err, out)
 	}
-	path := b.dir + "/bundle/config.json"
-	data, err := os.ReadFile(path)
+	all := map[string]any{"/process/terminal": false, "/process/args": words("sleep 1000")}
+	maps.Copy(all, config)
+	b.configure(t, b.dir+"/bundle/config.json", all)
+}
+
+// configure writes the bundle's configuration to path with some fields set.
+func (b *bench) configure(t *testing.T, path string, config map[string]any) {
+	t.Helper()
+	data, err := os.ReadFile(b.dir + "/bundle/config.json")
 	if err != nil {
 		t.Fatal(err)
 	}
 	doc := parsed(string(data))
-	put := func(pointer string, value any) {
+	for pointer, value := range config {
 		if doc, err = set(doc, strings.Split(pointer, "/")[1:], value); err != nil {
 			t.Fatalf("%s: %v", pointer, err)
 		}
-	}
-	put("/process/terminal", false)
-	put("/process/args", words("sleep 1000"))
-	for pointer, value := range config {
-		put(pointer, value)
 	}
 	if data, err = json.Marshal(doc); err != nil {
 		t.Fatal(err)
@@ -216,7 +231,7 @@ func (b *bench) ostia(words ...string) (string, error) {
 	}
 	defer os.Remove(out.Name())
 	defer out.Close()
-	argv := append([]string{"timeout", "30"}, b.argv(words)...)
+	argv := slices.Concat([]string{"timeout", "30"}, b.by, b.argv(words))
 	cmd := exec.Command(argv[0], argv[1:]...)
 	cmd.Stdout, cmd.Stderr = out, out
 	err = cmd.Run()

@@ -43,7 +43,10 @@ func (f folder) remove(down string) error {
 			// A read-only mount answers EROFS even for what is not there.
 			return nil
 		}
-		if err != unix.EBUSY || gone != nil {
+		if gone != nil {
+			return gone
+		}
+		if err != unix.EBUSY {
 			sub.close()
 			return &Error{"remove", f.path + "/" + down, err}
 		}

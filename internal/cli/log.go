@@ -1,10 +1,12 @@
 package cli
 
 import (
+	"errors"
 	"strconv"
 	"strings"
 	"time"
 
+	"ostia/internal/container"
 	"ostia/internal/file"
 	"ostia/internal/json"
 
@@ -38,7 +40,13 @@ func (in *invocation) checkLog() error {
 // as one object, containerd and dockerd take the last one whose level is
 // "error". Standard error gets the same words, because conmon and go-runc hand
 // them on when there is no log.
-func (in *invocation) report(err error) { in.say("error", err.Error()) }
+func (in *invocation) report(err error) {
+	message := err.Error()
+	if errors.Is(err, unix.EMFILE) { // of any call of any command
+		message += ": " + container.AdviceDescriptors
+	}
+	in.say("error", message)
+}
 
 // warn says what has gone wrong without being a failure.
 func (in *invocation) warn(err error) { in.say("warning", err.Error()) }

@@ -52,7 +52,9 @@ func (r *Runtime) changeMounts(id, mounts string, change func(*mounting) error) 
 		return err
 	}
 	defer d.Close()
-	if st := r.status(d, s); st == Stopped || st == Creating {
+	if st, err := r.status(d, s); err != nil {
+		return err
+	} else if st == Stopped || st == Creating {
 		return failed("mounts of", id, &statusError{ErrNotRunning, st})
 	}
 	config, err := config(s)
@@ -114,7 +116,7 @@ func (m *mounting) start(compile func(*plan.Input) (*plan.Plan, error), open fun
 		return failed("socketpair", "", err)
 	}
 	m.in.FDs.Sync = f.add(theirs)
-	pidfd, err := m.state.Process()
+	pidfd, err := process(m.state)
 	if err == nil {
 		m.in.FDs.PidNS = f.add(pidfd)
 		err = open(f)
@@ -156,7 +158,7 @@ func (m *mounting) converse() error {
 		if err == nil {
 			err = m.stage.Go()
 		}
-		if err != nil {
+		if err != nil && !errors.Is(err, launch.ErrClosed) { // else its last report says why
 			return err
 		}
 	}

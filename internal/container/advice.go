@@ -12,6 +12,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// AdviceDescriptors is what to do when no descriptor is left (EMFILE).
+const AdviceDescriptors = "raise the limit of open files (ulimit -n)"
+
 const (
 	adviceMemory = "raise linux.resources.memory.limit, or have the program use less"
 	adviceHook   = "run the hook by hand, with the state of the container on its standard input"
@@ -73,6 +76,8 @@ func adviceErrno(e unix.Errno, pointer string) string {
 		return "load the profile (apparmor_parser), or leave process.apparmorProfile out where the host has no AppArmor"
 	case member == "process.rlimits" && e == unix.EPERM:
 		return "a hard limit above the caller's needs CAP_SYS_RESOURCE: lower it, or raise the caller's (ulimit -H)"
+	case e == unix.EMFILE:
+		return AdviceDescriptors
 	case e == unix.EPERM || e == unix.EACCES:
 		return "ostia doctor shows what this host and user allow"
 	case e == unix.ENOSYS || e == unix.EINVAL:

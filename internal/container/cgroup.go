@@ -54,7 +54,7 @@ func (r *Runtime) createCgroup(c *creation) error {
 	c.group = nil
 	if errors.Is(err, cgroup.ErrNotPermitted) && r.mayGoWithout() && (l.CgroupsPath == "" || l.Resources == nil) {
 		c.state.Cgroup = nil
-		return failed("state", c.dir.Path(), c.dir.Rewrite(c.state, c.config))
+		return stateFailed("state", c.dir.Path(), c.dir.Rewrite(c.state, c.config))
 	}
 	return err
 }

@@ -64,7 +64,9 @@ func (r *Runtime) Checkpoint(id string, o CheckpointOptions) error {
 		return err
 	}
 	defer d.Close()
-	switch st := r.status(d, s); {
+	switch st, err := r.status(d, s); {
+	case err != nil:
+		return err
 	case st != Running && st != Paused:
 		return failed("checkpoint", id, &statusError{ErrNotRunning, st})
 	case s.Machine:

@@ -63,7 +63,7 @@ func (r *Runtime) Create(o CreateOptions) error {
 	}
 	if err := c.dir.Created(); err != nil {
 		c.undo()
-		return c.report("create", failed("create", r.Root+"/"+o.ID, err))
+		return c.report("create", stateFailed("create", r.Root+"/"+o.ID, err))
 	}
 	return nil
 }
@@ -105,10 +105,7 @@ func (c *creation) begin() error {
 		return err
 	}
 	if c.dir, err = state.Create(c.r.Root, c.o.ID); err != nil {
-		if err == unix.EACCES && os.Geteuid() != 0 {
-			err = &advised{err, "name a folder of yours with --root, or set XDG_RUNTIME_DIR"}
-		}
-		return failed("create", c.r.Root+"/"+c.o.ID, err)
+		return stateFailed("create", c.r.Root+"/"+c.o.ID, err)
 	}
 	if err := c.make(filter); err != nil {
 		c.undo()
@@ -198,7 +195,7 @@ func (c *creation) reserve() error {
 	// First what will be made, then the making: a runtime killed in between
 	// leaves a state that delete can clean up by.
 	if err := c.dir.Write(c.state, c.config); err != nil {
-		return failed("state", c.dir.Path(), err)
+		return stateFailed("state", c.dir.Path(), err)
 	}
 	c.trace.phase("state")
 	c.activate()
@@ -223,7 +220,7 @@ func (c *creation) keepPid() (err error) {
 	if c.state.StartTime, _, err = state.StartTime(c.stage.Pid); err == nil {
 		err = c.dir.WriteProcess(c.state)
 	}
-	return failed("state", c.dir.Path(), err)
+	return stateFailed("state", c.dir.Path(), err)
 }
 
 // launch compiles the plan and forks the stage with all its descriptors.
@@ -310,7 +307,8 @@ func explainFork(err error, sys *syscall.SysProcAttr) error {
 		return &advised{err, "an ordinary user needs a user namespace (ostia spec --rootless)"}
 	case err == syscall.ENOSPC:
 		return &advised{err, "a limit of namespaces is reached (/proc/sys/user/max_*_namespaces)"}
-	case err == syscall.ENOMEM && sys.UseCgroupFD:
+	case (err == syscall.ENOMEM || err == syscall.E2BIG) && sys.UseCgroupFD:
+		// E2BIG: there was no page for the one argument that a stage has.
 		return &advised{err, "the memory limit is too small to start in (linux.resources.memory.limit)"}
 	case err == syscall.EAGAIN:
 		return &advised{err, "a limit of processes is reached (pids cgroup or RLIMIT_NPROC)"}
@@ -324,7 +322,7 @@ func (c *creation) openFifo(f *files, in *plan.Input, _ *syscall.SysProcAttr) er
 	}
 	fd, err := c.dir.MakeFifo()
 	if err != nil {
-		return failed("exec fifo", c.dir.Path(), err)
+		return stateFailed("exec fifo", c.dir.Path(), err)
 	}
 	in.FDs.Start = f.add(fd)
 	return nil
@@ -357,6 +355,9 @@ func (c *creation) converse() error {
 			return c.failed(&r)
 		}
 		done, err := c.milestone(&r)
+		if errors.Is(err, launch.ErrClosed) {
+			continue // its last report says why, or it was killed
+		}
 		if done || err != nil {
 			return err
 		}
@@ -364,12 +365,13 @@ func (c *creation) converse() error {
 }
 
 // closed is the stage's end of the socket closed with no report: for run, the
-// entry point has been executed, unless the process turns out to be dead.
+// entry point has been executed, unless the process turns out to be dead. Who
+// waits for its end is told then.
 func (c *creation) closed() error {
-	if !c.wait {
-		return nil
+	if c.wait || c.o.Detach && !c.stage.Executed() {
+		return errKilledEarly
 	}
-	return errKilledEarly
+	return nil
 }
 
 func (c *creation) milestone(r *launch.Report) (done bool, err error) {
@@ -413,7 +415,8 @@ func (c *creation) milestone(r *launch.Report) (done bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	return done, failed("go on", "", c.stage.Go())
+	err = c.stage.Go()
+	return done && err == nil, failed("go on", "", err)
 }
 
 // failed is the error for a failed op, with what a hook has printed.

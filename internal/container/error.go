@@ -2,7 +2,10 @@ package container
 
 import (
 	"errors"
+	"os"
 	"strconv"
+
+	"golang.org/x/sys/unix"
 )
 
 // Error is an operation that failed: what was done, to what, and why.
@@ -39,6 +42,19 @@ type advised struct {
 
 func (e *advised) Error() string { return e.err.Error() + ": " + e.advice }
 func (e *advised) Unwrap() error { return e.err }
+
+// stateFailed is failed for what is written below the state root: path, or an id.
+func stateFailed(op, path string, err error) error {
+	switch {
+	case err == unix.EACCES && os.Geteuid() != 0:
+		err = &advised{err, "name a folder of yours with --root, or set XDG_RUNTIME_DIR"}
+	case err == unix.EROFS:
+		err = &advised{err, "mount it writable, or name another folder with --root"}
+	case err == unix.ENOSPC, err == unix.EDQUOT:
+		err = &advised{err, "make room there, or name another folder with --root"}
+	}
+	return failed(op, path, err)
+}
 
 // Join is the error of an operation on several containers, each on the same
 // line, which errors.Join would break; nil for none.

@@ -106,8 +106,8 @@ func (r *Runtime) watched(id string) (*watched, error) {
 	if w.resctrl, err = resctrlOf(s); err != nil {
 		return nil, failed("events of", id, err)
 	}
-	if w.pidfd, err = s.Process(); err != nil {
-		return nil, failed("events of", id, ErrNotRunning)
+	if w.pidfd, err = process(s); err != nil {
+		return nil, failed("events of", id, err)
 	}
 	return w, nil
 }

@@ -49,7 +49,9 @@ func (r *Runtime) Exec(id string, o ExecOptions) (status int, err error) {
 		return 0, err
 	}
 	defer d.Close()
-	switch st := r.status(d, s); {
+	switch st, err := r.status(d, s); {
+	case err != nil:
+		return 0, err
 	case st == Paused && !o.IgnorePaused:
 		return 0, failed("exec", id, ErrPaused)
 	case st != Running && st != Paused && st != Created:
@@ -112,7 +114,7 @@ func (r *Runtime) Exec(id string, o ExecOptions) (status int, err error) {
 // enough for whatever has failed.
 func (e *execution) explain(err error) error {
 	// ESRCH: it is ending, so it has no namespaces any more.
-	if !e.state.Alive() || errors.Is(err, unix.ESRCH) || errors.Is(err, unix.ENOMEM) && e.ending() {
+	if alive, unknown := e.state.Alive(); unknown == nil && !alive || errors.Is(err, unix.ESRCH) || errors.Is(err, unix.ENOMEM) && e.ending() {
 		return failed("exec", e.state.ID, ErrNotRunning)
 	}
 	return err
@@ -123,7 +125,7 @@ func (e *execution) explain(err error) error {
 func (e *execution) ending() bool {
 	fd, err := e.state.Process()
 	if err != nil {
-		return true
+		return err == unix.ESRCH
 	}
 	defer unix.Close(fd)
 	return program.EndsWithin(fd, time.Second)
@@ -275,9 +277,9 @@ func (e *execution) launch(d *state.Dir) error {
 
 // open opens what the stage of an exec needs.
 func (e *execution) open(f *files, in *plan.Input, sys *syscall.SysProcAttr) error {
-	pidfd, err := e.state.Process()
+	pidfd, err := process(e.state)
 	if err != nil {
-		return failed("exec", e.state.ID, ErrNotRunning)
+		return failed("exec", e.state.ID, err)
 	}
 	in.FDs.PidNS = f.add(pidfd)
 	ownStdio(&e.spec.Linux)
@@ -344,6 +346,9 @@ func (e *execution) converse() error {
 	for {
 		r, err := e.stage.Next()
 		if err == launch.ErrClosed {
+			if e.o.Detach && !e.stage.Executed() {
+				return errKilledEarly
+			}
 			return nil
 		}
 		if err != nil {
@@ -372,7 +377,7 @@ func (e *execution) converse() error {
 		if err == nil {
 			err = e.stage.Go()
 		}
-		if err != nil {
+		if err != nil && !errors.Is(err, launch.ErrClosed) { // else its last report says why, or it was killed
 			return err
 		}
 	}

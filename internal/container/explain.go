@@ -27,7 +27,10 @@ func (r *Runtime) Explain(id string) (*Explanation, error) {
 		return nil, err
 	}
 	defer d.Close()
-	info := r.info(d, s)
+	info, err := r.info(d, s)
+	if err != nil {
+		return nil, err
+	}
 	text, err := d.ReadReport()
 	if err == state.ErrNotExist {
 		e := &Explanation{Info: &info}

@@ -23,32 +23,45 @@ const (
 )
 
 // status works out what a container is doing: nobody is told when its process
-// ends, so it is never stored.
-func (r *Runtime) status(d *state.Dir, s *state.State) string {
+// ends, so it is never stored. A host that has run out of descriptors or memory
+// is an error: what cannot be looked at has not stopped.
+func (r *Runtime) status(d *state.Dir, s *state.State) (string, error) {
 	creating, created := d.Fifo()
-	alive := s.Alive()
+	alive, err := s.Alive()
 	switch {
+	case err != nil:
+		return "", failed("process of", s.ID, err)
 	case s.Pid == 0 || creating && alive:
 		if s.Pid == 0 && !d.Busy() {
-			return Stopped // its create was killed
+			return Stopped, nil // its create was killed
 		}
-		return Creating
+		return Creating, nil
 	case !alive:
-		return Stopped
+		return Stopped, nil
 	}
 	if s.Machine && machineStopped(s) {
-		return Paused
+		return Paused, nil
 	}
 	// Before created: exec would wait in the freezer, and resume refuse.
 	if g := s.Cgroup; g != nil {
-		if frozen, err := g.Frozen(); err == nil && frozen {
-			return Paused
+		frozen, err := g.Frozen()
+		if exhausted(err) {
+			return "", err
+		}
+		if err == nil && frozen {
+			return Paused, nil
 		}
 	}
 	if created {
-		return Created
+		return Created, nil
 	}
-	return Running
+	return Running, nil
+}
+
+// exhausted reports whether an error says nothing about its subject, but that
+// descriptors or memory have run out.
+func exhausted(err error) bool {
+	return errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE) || errors.Is(err, unix.ENOMEM)
 }
 
 // State returns one container's state.
@@ -58,22 +71,23 @@ func (r *Runtime) State(id string) (Info, error) {
 		return Info{}, err
 	}
 	defer d.Close()
-	return r.info(d, s), nil
+	return r.info(d, s)
 }
 
-func (r *Runtime) info(d *state.Dir, s *state.State) Info {
+func (r *Runtime) info(d *state.Dir, s *state.State) (Info, error) {
+	status, err := r.status(d, s)
 	i := Info{
-		Version: spec.Version, ID: s.ID, Pid: s.Pid, Status: r.status(d, s), Bundle: s.Bundle,
+		Version: spec.Version, ID: s.ID, Pid: s.Pid, Status: status, Bundle: s.Bundle,
 		Rootfs: s.Rootfs, Created: s.Created, Owner: UserName(s.Owner), Annotations: s.Annotations,
 	}
 	if i.Status != Stopped {
-		return i
+		return i, err
 	}
 	i.Pid = 0
 	if _, unstarted := d.Fifo(); s.Machine && s.Pid != 0 && !unstarted {
 		i.Fault, _ = machineFault(d) // without its reason the end stays an end
 	}
-	return i
+	return i, nil
 }
 
 // List returns the state of every container, sorted by id. One that is deleted

@@ -28,6 +28,7 @@ type judge struct {
 	found    string // the candidate whose head is known
 	head     []byte
 	size     int64
+	gone     bool // the stage was killed before it had answered
 }
 
 // Probe asks the stage, unless its walk along PATH has answered already.
@@ -60,10 +61,12 @@ func (j *judge) refused(path string) syscall.Errno {
 }
 
 func (j *judge) ask(path string) entrypoint.Probe {
-	if err := j.stage.Ask(path); err != nil {
-		return entrypoint.Probe{Errno: syscall.EIO}
+	var r launch.Report
+	err := j.stage.Ask(path)
+	if err == nil {
+		r, err = j.stage.Next()
 	}
-	r, err := j.stage.Next()
+	j.gone = j.gone || err == launch.ErrClosed
 	if err != nil || r.Milestone != plan.Probed {
 		return entrypoint.Probe{Errno: syscall.EIO}
 	}
@@ -103,7 +106,10 @@ func (j *judge) approve(r *launch.Report) error {
 // verdict judges the candidate of the stage's walk, or why it chose none.
 func (j *judge) verdict() error {
 	v := entrypoint.Judge(j, entrypoint.ThisHost(), j.process.Args, j.process.Env)
-	if v.Status == 0 {
+	switch {
+	case j.gone:
+		return errKilledEarly
+	case v.Status == 0:
 		return nil
 	}
 	return j.explain(v)

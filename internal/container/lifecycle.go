@@ -39,7 +39,9 @@ func (r *Runtime) Start(id, notifySocket string) error {
 
 func (r *Runtime) start(d *state.Dir, s *state.State, notifySocket string) (*notifier, error) {
 	id := s.ID
-	if st := r.status(d, s); st != Created {
+	if st, err := r.status(d, s); err != nil {
+		return nil, err
+	} else if st != Created {
 		return nil, failed("start", id, &statusError{ErrNotCreated, st})
 	}
 	ready, err := newNotifier(d, notifySocket)
@@ -51,7 +53,7 @@ func (r *Runtime) start(d *state.Dir, s *state.State, notifySocket string) (*not
 		if err == unix.ENXIO {
 			err = ErrNotRunning
 		}
-		return nil, failed("start", id, err)
+		return nil, stateFailed("start", id, err)
 	}
 	if !s.Poststart {
 		return ready, nil
@@ -85,7 +87,10 @@ func (r *Runtime) Kill(id string, sig syscall.Signal, all bool) error {
 		return err
 	}
 	defer d.Close()
-	st := r.status(d, s)
+	st, err := r.status(d, s)
+	if err != nil {
+		return err
+	}
 	if all && s.Machine && sig != unix.SIGKILL && st == Running {
 		_, err := r.askMachine(id, askKillAll, strconv.Itoa(int(sig)))
 		return failed("kill", id, err)
@@ -98,9 +103,9 @@ func (r *Runtime) Kill(id string, sig syscall.Signal, all bool) error {
 	if st == Stopped {
 		return failed("kill", id, ErrNotRunning)
 	}
-	fd, err := s.Process()
+	fd, err := process(s)
 	if err != nil {
-		return failed("kill", id, ErrNotRunning)
+		return failed("kill", id, err)
 	}
 	defer unix.Close(fd)
 	err = unix.PidfdSendSignal(fd, sig, nil, 0)
@@ -136,7 +141,9 @@ func (r *Runtime) Delete(id string, force bool) error {
 		return err
 	}
 	defer d.Close()
-	if st := r.status(d, s); st != Stopped && !force {
+	if st, err := r.status(d, s); err != nil {
+		return err
+	} else if st != Stopped && !force {
 		if st != Created {
 			return failed("delete", id, &statusError{ErrNotStopped, st})
 		}
@@ -150,7 +157,10 @@ func (r *Runtime) Delete(id string, force bool) error {
 func (r *Runtime) destroy(d *state.Dir, s *state.State) error {
 	id := s.ID
 	g := s.Cgroup
-	if fd, err := s.Process(); err == nil {
+	if fd, err := s.Process(); err != unix.ESRCH {
+		if err != nil {
+			return failed("delete", id, err)
+		}
 		_ = unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0)
 		if g != nil {
 			_ = g.Thaw()
@@ -194,7 +204,7 @@ func (r *Runtime) destroy(d *state.Dir, s *state.State) error {
 		}
 	}
 	if err := d.Remove(); err != nil {
-		return failed("delete", id, err)
+		return stateFailed("delete", d.Path(), err)
 	}
 	h.stopped(hooks, r.Warn)
 	return nil
@@ -208,7 +218,9 @@ func (r *Runtime) Pause(id string) error {
 	}
 	defer d.Close()
 	g := s.Cgroup
-	switch st := r.status(d, s); {
+	switch st, err := r.status(d, s); {
+	case err != nil:
+		return err
 	case st != Running && st != Created:
 		return failed("pause", id, &statusError{ErrNotRunning, st})
 	case s.Machine:
@@ -226,7 +238,9 @@ func (r *Runtime) Resume(id string) error {
 		return err
 	}
 	defer d.Close()
-	if st := r.status(d, s); st != Paused {
+	if st, err := r.status(d, s); err != nil {
+		return err
+	} else if st != Paused {
 		return failed("resume", id, &statusError{ErrNotPaused, st})
 	}
 	if s.Machine {
@@ -247,8 +261,8 @@ func (r *Runtime) Processes(id string) ([]int, error) {
 		pids, err := g.Processes()
 		return pids, failed("processes of", id, err)
 	}
-	if r.status(d, s) == Stopped {
-		return nil, nil
+	if st, err := r.status(d, s); err != nil || st == Stopped {
+		return nil, err
 	}
 	return []int{s.Pid}, nil
 }
@@ -262,11 +276,20 @@ func (r *Runtime) GuestProcesses(id string) (string, error) {
 		return "", err
 	}
 	defer d.Close()
-	if !s.Machine || r.status(d, s) != Running {
-		return "", nil
+	if st, err := r.status(d, s); err != nil || !s.Machine || st != Running {
+		return "", err
 	}
 	table, err := r.askMachine(id, askList, "")
 	return table, failed("processes of", id, err)
+}
+
+// process is a pidfd of a container's first process.
+func process(s *state.State) (int, error) {
+	fd, err := s.Process()
+	if err == unix.ESRCH {
+		err = ErrNotRunning
+	}
+	return fd, err
 }
 
 // open locks a container and reads its state.

@@ -290,9 +290,9 @@ func (r *Runtime) askMachine(id, what, value string) (string, error) {
 // freezer cannot: before Linux 6.14 KVM has a kernel thread in the cgroup, which
 // never freezes.
 func signalMachine(s *state.State, sig syscall.Signal) error {
-	fd, err := s.Process()
+	fd, err := process(s)
 	if err != nil {
-		return ErrNotRunning
+		return err
 	}
 	defer unix.Close(fd)
 	if err := unix.PidfdSendSignal(fd, sig, nil, 0); err != nil {

@@ -26,7 +26,9 @@ func (r *Runtime) Update(id string, u Update) error {
 		return err
 	}
 	defer d.Close()
-	if st := r.status(d, s); st == Stopped || st == Creating {
+	if st, err := r.status(d, s); err != nil {
+		return err
+	} else if st == Stopped || st == Creating {
 		return failed("update", id, &statusError{ErrNotRunning, st})
 	}
 	if s.Cgroup == nil {
@@ -47,7 +49,7 @@ func (r *Runtime) Update(id string, u Update) error {
 		if config, err = updateResctrl(s, config, &u); err != nil {
 			return failed("update", id, err)
 		}
-		return failed("state", d.Path(), d.Rewrite(s, config))
+		return stateFailed("state", d.Path(), d.Rewrite(s, config))
 	}
 	if s.Unit == nil {
 		return s.Cgroup.Update(update, commit)

@@ -119,7 +119,11 @@ func tmpfile(image []byte, files int, dir string) (int, error) {
 // above duplicates fd to a number that the fork does not overwrite. A low one,
 // since growing the table of a threaded process past 64 takes milliseconds.
 func above(fd, files int) (int, error) {
-	return unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, max(files, 32))
+	high, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, max(files, 32))
+	if err == unix.EINVAL { // the number itself is over the limit
+		err = unix.EMFILE
+	}
+	return high, err
 }
 
 // Report is a message of a stage (see plan.ReportOp).
@@ -233,7 +237,8 @@ func (s *Stage) parse(b []byte) (Report, error) {
 	return r, nil
 }
 
-// Go lets a waiting stage go on.
+// Go lets a waiting stage go on. ErrClosed, as of Ask, Tell and Take: it is gone,
+// and Next returns what it has said last, if anything.
 func (s *Stage) Go() error { return s.send(plan.Go) }
 
 // Ask has a waiting stage check a path. The answer is its next report.
@@ -242,6 +247,9 @@ func (s *Stage) Ask(path string) error { return s.send(path + "\x00") }
 func (s *Stage) send(m string) error {
 	for {
 		err := unix.Send(s.sock, []byte(m), unix.MSG_NOSIGNAL)
+		if err == unix.EPIPE || err == unix.ECONNRESET {
+			err = ErrClosed
+		}
 		if err != unix.EINTR {
 			return err
 		}
@@ -281,7 +289,27 @@ func (s *Stage) Adopt(pid int) error {
 }
 
 // Take gets a copy of one of the stage's descriptors.
-func (s *Stage) Take(fd int) (int, error) { return unix.PidfdGetfd(s.PidFD, fd, 0) }
+func (s *Stage) Take(fd int) (int, error) {
+	copied, err := unix.PidfdGetfd(s.PidFD, fd, 0)
+	if err == unix.ESRCH {
+		err = ErrClosed
+	}
+	return copied, err
+}
+
+// Executed reports, of a stage that has closed its socket, whether it did so by
+// executing the entry point: one that is being killed has no memory any more
+// when its descriptors are closed (proc(5), statm), and is waited for.
+func (s *Stage) Executed() bool {
+	fd, err := unix.Open("/proc/"+strconv.Itoa(s.Pid)+"/statm", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return true // not to be told here
+	}
+	defer unix.Close(fd)
+	var size [2]byte
+	n, _ := unix.Read(fd, size[:])
+	return string(size[:max(n, 0)]) != "0 " || !s.AwaitEnd()
+}
 
 // AwaitEnd waits for the end of the process and leaves it to be reaped. killed
 // says that SIGKILL ended it while it was still the stage: nothing was executed

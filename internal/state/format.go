@@ -213,17 +213,21 @@ func (s *State) ProcessState(status string, pid int, metadata string) []byte {
 }
 
 // Alive reports whether the first process still lives: a zombie does not, and
-// neither does another process that has got its number.
-func (s *State) Alive() bool {
+// neither does another process that has got its number. An error says that it
+// could not be looked at: no descriptor was left, say.
+func (s *State) Alive() (bool, error) {
 	if s.Pid <= 0 {
-		return false
+		return false, nil
 	}
 	ticks, state, err := StartTime(s.Pid)
-	return err == nil && ticks == s.StartTime && state != 'Z' && state != 'X'
+	if err == unix.ENOENT || err == unix.ESRCH {
+		return false, nil
+	}
+	return err == nil && ticks == s.StartTime && state != 'Z' && state != 'X', err
 }
 
-// Process is a pidfd of the first process. The start time is compared after
-// the pidfd is had, so it can be nobody else's.
+// Process is a pidfd of the first process, unix.ESRCH if it has ended. The start
+// time is compared after the pidfd is had, so it can be nobody else's.
 func (s *State) Process() (int, error) {
 	if s.Pid <= 0 {
 		return -1, unix.ESRCH
@@ -232,9 +236,13 @@ func (s *State) Process() (int, error) {
 	if err != nil {
 		return -1, err
 	}
-	if !s.Alive() {
+	alive, err := s.Alive()
+	if err == nil && !alive {
+		err = unix.ESRCH
+	}
+	if err != nil {
 		unix.Close(fd)
-		return -1, unix.ESRCH
+		return -1, err
 	}
 	return fd, nil
 }

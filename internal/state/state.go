@@ -294,17 +294,19 @@ func (d *Dir) Fifo() (creating, created bool) {
 	return creating, created
 }
 
-// Start writes to the exec fifo and removes it. ENXIO: nobody waits there.
+// Start writes to the exec fifo and removes it, that first: where it cannot be
+// removed nothing has been started. ENXIO: nobody waits there.
 func (d *Dir) Start() error {
 	fd, err := unix.Openat(d.fd, fifoFile, unix.O_WRONLY|unix.O_NONBLOCK|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return err
 	}
 	defer unix.Close(fd)
-	if _, err := unix.Write(fd, []byte{'s'}); err != nil {
+	if err := unix.Unlinkat(d.fd, fifoFile, 0); err != nil {
 		return err
 	}
-	return unix.Unlinkat(d.fd, fifoFile, 0)
+	_, err = unix.Write(fd, []byte{'s'})
+	return err
 }
 
 // Remove removes the folder.

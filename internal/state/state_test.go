@@ -252,12 +252,12 @@ func TestStartTimeOfThisProcess(t *testing.T) {
 		t.Errorf("%d %q %v", ticks, letter, err)
 	}
 	s := State{Pid: os.Getpid(), StartTime: ticks}
-	if !s.Alive() {
-		t.Error("not alive")
+	if alive, err := s.Alive(); !alive {
+		t.Error("not alive", err)
 	}
 	s.StartTime++ // another process that has got the number
-	if s.Alive() {
-		t.Error("alive, with another start time")
+	if alive, err := s.Alive(); alive || err != nil {
+		t.Error("with another start time", alive, err)
 	}
 	if fd, err := s.Process(); err != unix.ESRCH {
 		t.Errorf("descriptor %d, %v", fd, err)
