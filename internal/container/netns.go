@@ -28,6 +28,7 @@ func networkNamespace(s *spec.Spec) chan int {
 		return nil
 	}
 	made := make(chan int, 1)
+	runtime.GOMAXPROCS(2) // a start has one
 	go func() {
 		// The thread is in the namespace: it ends with this goroutine.
 		runtime.LockOSThread()

@@ -2,6 +2,7 @@ package container
 
 import (
 	"os"
+	"runtime"
 	"strconv"
 	"strings"
 	"time"
@@ -60,6 +61,7 @@ func (c *creation) relayBeside() {
 	}
 	ready := c.ready
 	c.ready = nil // this goroutine's from now on; both end with the runtime
+	runtime.GOMAXPROCS(2)
 	go func() {
 		_ = ready.relay(pidfd, os.Getpid())
 		ready.close()

@@ -3,6 +3,7 @@ package container
 import (
 	"os"
 	"os/signal"
+	"runtime"
 	"strconv"
 	"syscall"
 
@@ -70,6 +71,7 @@ func (t *terminal) attend(s *launch.Stage) (int, error) {
 	t.raw()
 	defer t.restore()
 	t.resize()
+	runtime.GOMAXPROCS(4) // nobody waits for what another's system call holds
 	resized := make(chan os.Signal, 1)
 	signal.Notify(resized, unix.SIGWINCH)
 	go func() {
