@@ -70,14 +70,17 @@ behaviour: $(behaviour:%=build/%.test)
 		echo "behaviour: $$dir on this machine with a private cgroup2"; \
 		(cd $$dir && $(CURDIR)/test/private-cgroup2 $(CURDIR)/build/$$dir.test -test.timeout 10m) || exit 1; \
 	done
+	@echo "behaviour: test on this machine as on Linux 5.14"
+	@cd test && LIKE_KERNEL=5.14 ../build/test.test -test.timeout 10m -test.run 'TestLikeKernel|TestBehaviour/(exec|hooks|kill|lifecycle|mounts-.*|process|rootfs|run-status|seccomp|terminal|userns)$$'
 
 # One boot runs them all: booting is most of a short test's time.
 guest: $(behaviour:%=build/%.test)
 	@$(GO) build -o build/guest ./test/guest
 	@echo "guest: $(behaviour) in a cgroup v2 guest (emulated, about ten times slower)"
 	@build/guest -t 30m -- sh -c 'for dir; do (cd $$dir && $(CURDIR)/build/$$dir.test -test.timeout 25m) || exit 1; done' sh $(behaviour) </dev/null
-	@echo "guest: labels, with SELinux in place of AppArmor"
-	@build/guest -t 10m -append lsm=selinux -- sh -c 'cd test && ../build/test.test -test.run TestBehaviour -scripts selinux' </dev/null
+	@echo "guest: SELinux in place of AppArmor, cgroup v1 with joint hierarchies in place of v2"
+	@build/guest -t 10m -append "lsm=selinux guest_cgroup=legacy" -- sh -c 'cd test && for s; do ../build/test.test -test.run TestBehaviour -scripts $$s || exit 1; done' \
+		sh selinux resources-v1 mounts-cgroup update events pause lifecycle </dev/null
 
 # The systemd cgroup driver, as root and as a user with a manager of its own.
 .PHONY: guest-systemd
