@@ -27,13 +27,9 @@ func run(args []string) int {
 		return agent.Runner(args[1:])
 	case len(args) == 3 && args[1] == "prepare":
 		return prepare.Main(args[2])
-	case (len(args) == 8 || len(args) == 9) && args[1] == "monitor":
+	case len(args) == 10 && args[1] == "monitor":
 		if fds, ok := numbers(args[2:]); ok {
-			f := monitor.Files{KVM: fds[0], Kernel: fds[1], Initrd: fds[2], Setup: fds[3], Control: fds[4], Reason: fds[5], Tun: -1}
-			if len(fds) > 6 {
-				f.Tun = fds[6]
-			}
-			return monitor.Main(f)
+			return monitor.Main(monitor.Files{KVM: fds[0], Kernel: fds[1], Initrd: fds[2], Setup: fds[3], Control: fds[4], Reason: fds[5], Tun: fds[6], Trace: fds[7]})
 		}
 	case len(args) == 5 && args[1] == "ask":
 		return monitor.Ask(args[2], args[3], args[4])
@@ -46,9 +42,13 @@ func run(args []string) int {
 	return 2
 }
 
-// numbers are descriptors, as arguments.
+// numbers are descriptors, as arguments; "-" is none, which is -1.
 func numbers(args []string) (fds []int, ok bool) {
 	for _, a := range args {
+		if a == "-" {
+			fds = append(fds, -1)
+			continue
+		}
 		n, err := strconv.Atoi(a)
 		if err != nil || n < 0 {
 			return nil, false

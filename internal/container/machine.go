@@ -26,8 +26,18 @@ const (
 	crunHandlerAnnotation = "run.oci.handler"
 )
 
-// handler is the one that the caller, or else the configuration, asks for.
+// sandboxAnnotations say of a pod's first container, which only holds its
+// namespaces, that it is that: containerd's and CRI-O's.
+var sandboxAnnotations = [...]string{"io.kubernetes.cri.container-type", "io.kubernetes.cri-o.ContainerType"}
+
+// handler is the one that the caller, or else the configuration, asks for. A
+// machine for a pod's sandbox would take the network from the one that is of use.
 func (r *Runtime) handler(s *spec.Spec) (string, error) {
+	for _, name := range sandboxAnnotations {
+		if s.Annotations[name] == "sandbox" {
+			return HandlerNamespaces, nil
+		}
+	}
 	if r.Handler != "" {
 		return r.Handler, nil
 	}
@@ -214,8 +224,16 @@ func (c *creation) openMachine(f *files, in *plan.Input, _ *syscall.SysProcAttr)
 		return failed("reason file", c.dir.Path(), err)
 	}
 	keep(f.add(reason))
+	absent := func() { m.Args = append(m.Args, "-") }
 	if c.files.tun >= 0 {
 		keep(f.lend(c.files.tun))
+	} else {
+		absent()
+	}
+	if c.trace != nil {
+		keep(in.FDs.Trace)
+	} else {
+		absent()
 	}
 	m.Program = f.lend(c.files.program)
 	in.Machine, in.Ask, in.Seccomp = m, true, plan.Seccomp{}

@@ -3,6 +3,7 @@ package container
 import (
 	"encoding/binary"
 	"strconv"
+	"strings"
 
 	"ostia/internal/json"
 	"ostia/internal/plan"
@@ -10,14 +11,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// trace collects the times of a create, run or exec: the runtime's phases and
-// the stage's ops. A nil trace collects nothing.
+// trace collects the times of a create, run or exec: the runtime's phases, the
+// stage's ops, and what a machine has told of itself by then. A nil trace collects nothing.
 type trace struct {
 	path   string
 	file   int   // path, open
 	start  int64 // CLOCK_MONOTONIC, ns
 	phases []tracePhase
-	fd     int // where the stage writes the times of its ops
+	fd     int // where the stage writes the times of its ops, and a monitor its phases
 }
 
 type tracePhase struct {
@@ -57,7 +58,7 @@ func (t *trace) memfd() (fd int, err error) {
 }
 
 // write writes the trace in the Chrome trace event format (complete events,
-// microseconds): thread 1 is the runtime, thread 2 the stage.
+// microseconds): thread 1 is the runtime, thread 2 the stage, thread 3 a machine.
 func (t *trace) write(p *plan.Plan) error {
 	if t == nil {
 		return nil
@@ -65,7 +66,8 @@ func (t *trace) write(p *plan.Plan) error {
 	defer unix.Close(t.file)
 	b := []byte(`{"displayTimeUnit":"ns","traceEvents":[` + "\n" +
 		`{"name":"thread_name","ph":"M","pid":1,"tid":1,"args":{"name":"ostia"}},` + "\n" +
-		`{"name":"thread_name","ph":"M","pid":1,"tid":2,"args":{"name":"stage"}}`)
+		`{"name":"thread_name","ph":"M","pid":1,"tid":2,"args":{"name":"stage"}},` + "\n" +
+		`{"name":"thread_name","ph":"M","pid":1,"tid":3,"args":{"name":"machine"}}`)
 	at := t.start
 	for _, ph := range t.phases {
 		b = t.event(b, ph.name, 1, at, ph.end)
@@ -95,6 +97,23 @@ func (t *trace) ops(b []byte, p *plan.Plan) []byte {
 		if before != 0 {
 			b = t.event(b, notes[i].String(), 2, before, end)
 		}
+		before = end
+	}
+	return t.machine(b, int64(len(times)), before)
+}
+
+// machine adds the phases of a machine, a line each behind the stage's times:
+// when it ended, and its name. The first began at before.
+func (t *trace) machine(b []byte, at, before int64) []byte {
+	text := make([]byte, 4096)
+	n, _ := unix.Pread(t.fd, text, at)
+	for line := range strings.Lines(string(text[:max(n, 0)])) {
+		when, name, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
+		end, err := strconv.ParseInt(when, 10, 64)
+		if err != nil || end < before {
+			break
+		}
+		b = t.event(b, name, 3, before, end)
 		before = end
 	}
 	return b

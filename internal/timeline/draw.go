@@ -35,7 +35,8 @@ func (t *Trace) SVG(title string) string {
 	d := &drawing{}
 	d.from, d.to = t.bounds()
 	groups := t.groups()
-	height := top + 2*lane + 24 + row*len(groups) + 30
+	lanes := 2 + min(len(t.Boot), 1)
+	height := top + lanes*lane + 24 + row*len(groups) + 30
 	d.put(`<svg xmlns="http://www.w3.org/2000/svg" width="`, strconv.Itoa(width), `" height="`, strconv.Itoa(height), `" viewBox="0 0 `,
 		strconv.Itoa(width), " ", strconv.Itoa(height), `" font-family="system-ui, DejaVu Sans, sans-serif" font-size="12" fill="#1b1f24">`+"\n")
 	d.put(`<rect width="100%" height="100%" fill="#ffffff"/>` + "\n")
@@ -44,6 +45,9 @@ func (t *Trace) SVG(title string) string {
 	d.y = top
 	d.lane("ostia", t.Phases)
 	d.lane("stage", t.Ops)
+	if len(t.Boot) > 0 {
+		d.lane("machine", t.Boot)
+	}
 	d.y += 24
 	for i := range groups {
 		d.group(&groups[i], colours[i%len(colours)])

@@ -16,6 +16,7 @@ import (
 type Trace struct {
 	Phases []Span // of the runtime, one after the other
 	Ops    []Span // of the stage
+	Boot   []Span // of a machine, one after the other
 }
 
 // Span is one thing from its begin to its end, in microseconds.
@@ -28,6 +29,7 @@ type Span struct {
 const (
 	runtimeThread = 1
 	stageThread   = 2
+	machineThread = 3
 )
 
 // maxSpans is more than any plan has; a picture of more shows nothing.
@@ -47,13 +49,13 @@ func Read(text string) (*Trace, error) {
 	if err := d.End(); err != nil {
 		return nil, err
 	}
-	switch n := len(t.Phases) + len(t.Ops); {
+	switch n := len(t.Phases) + len(t.Ops) + len(t.Boot); {
 	case n == 0:
 		return nil, errors.New("holds no event of ostia's: make one with --trace of create, run or exec")
 	case n > maxSpans:
 		return nil, errors.New("holds more events than any plan of ostia has")
 	}
-	for _, list := range [][]Span{t.Phases, t.Ops} {
+	for _, list := range [][]Span{t.Phases, t.Ops, t.Boot} {
 		slices.SortStableFunc(list, func(a, b Span) int { return cmp.Compare(a.Start, b.Start) })
 	}
 	return t, nil
@@ -90,13 +92,15 @@ func (t *Trace) event(d *json.Decoder) {
 		t.Phases = append(t.Phases, s)
 	case stageThread:
 		t.Ops = append(t.Ops, s)
+	case machineThread:
+		t.Boot = append(t.Boot, s)
 	}
 }
 
 // bounds are where the first span begins and the last one ends, never the same.
 func (t *Trace) bounds() (from, to float64) {
 	from, to = -1, 0
-	for _, list := range [][]Span{t.Phases, t.Ops} {
+	for _, list := range [][]Span{t.Phases, t.Ops, t.Boot} {
 		for _, s := range list {
 			if from < 0 || s.Start < from {
 				from = s.Start

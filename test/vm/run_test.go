@@ -1,6 +1,8 @@
 package vm
 
 import (
+	"encoding/json"
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -96,5 +98,59 @@ func TestAnnotations(t *testing.T) {
 		if r.status != 125 || !strings.Contains(r.stderr, c.reason) {
 			t.Errorf("%s=%s: exit status %d, stderr %q", c.name, c.value, r.status, r.stderr)
 		}
+	}
+}
+
+// The administrator's file names the kernel where nothing else does.
+func TestAdministratorsKernel(t *testing.T) {
+	if os.Getenv("OSTIA_GUEST") == "" {
+		t.Skip("writes to /etc: in the guest of test/guest only")
+	}
+	check(t, os.MkdirAll("/etc/ostia", 0o755))
+	for text, reason := range map[string]string{
+		`{"kernel": "/nowhere"}`: "guest kernel: open /nowhere: no such file or directory",
+		`{"cpus": 4}`:            `/etc/ostia/vm.json: json: unknown field "cpus"`,
+	} {
+		check(t, os.WriteFile("/etc/ostia/vm.json", []byte(text), 0o644))
+		t.Cleanup(func() { os.Remove("/etc/ostia/vm.json") })
+		r := runScript(t, "", "true", nil)
+		if r.status != 125 || !strings.Contains(r.stderr, reason) {
+			t.Errorf("%s: exit status %d, stderr %q", text, r.status, r.stderr)
+		}
+	}
+}
+
+// A boot needs the monitor seldom, and --trace tells its phases.
+func TestRunTrace(t *testing.T) {
+	dir := bundle(t, "exit 3", nil)
+	ostia(t, "", "run", "--trace", dir+"/trace", "--bundle", dir, name(t)).want(t, 3, "")
+	text, err := os.ReadFile(dir + "/trace")
+	check(t, err)
+	var trace struct {
+		TraceEvents []struct {
+			Name string
+			Tid  int
+			Dur  float64
+		}
+	}
+	check(t, json.Unmarshal(text, &trace))
+	var phases []string
+	total := 0
+	for _, e := range trace.TraceEvents {
+		if e.Tid != 3 || e.Dur == 0 {
+			continue
+		}
+		phase, count, _ := strings.Cut(e.Name, " (")
+		phases = append(phases, phase)
+		exits := 0
+		_, _ = fmt.Sscanf(count, "%d exits", &exits) // the first phase has none
+		total += exits
+		t.Logf("%s: %.0f ms", e.Name, e.Dur/1000)
+	}
+	if got := strings.Join(phases, ", "); got != "monitor: build the machine, guest: boot the kernel, guest: mount the tree and start the entry point, guest: run the entry point" {
+		t.Errorf("phases %s", got)
+	}
+	if total == 0 || total > 300 {
+		t.Errorf("%d exits to the monitor, want at most 300", total)
 	}
 }

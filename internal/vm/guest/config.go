@@ -87,8 +87,12 @@ func linux(l map[string]any) {
 	}
 	l["namespaces"] = kept
 	resources := map[string]any{}
-	if r, ok := l["resources"].(map[string]any); ok && r["pids"] != nil {
-		resources["pids"] = r["pids"] // the host sees one process
+	r, _ := l["resources"].(map[string]any)
+	// The host sees one process, and none of the guest's devices.
+	for _, key := range []string{"pids", "devices"} {
+		if r[key] != nil {
+			resources[key] = r[key]
+		}
 	}
 	l["resources"] = resources
 }

@@ -4,6 +4,7 @@ package kernel
 
 import (
 	"bytes"
+	"debug/elf"
 	"errors"
 	"fmt"
 	"io"
@@ -23,6 +24,9 @@ type Kernel struct {
 
 // ErrNone says that no installed kernel was found.
 var ErrNone = errors.New("no kernel for the guest: install one (/boot/vmlinuz-VERSION and /lib/modules/VERSION), or name it in the annotation org.ostia.vm.kernel")
+
+// errLibrary is what libkrunfw is.
+var errLibrary = errors.New("a shared object: the kernel in libkrunfw has neither initramfs nor ACPI, which a guest here starts by: use one of a distribution")
 
 // Find chooses the kernel at path, or if that is empty the running host's own,
 // which its distribution keeps patched, or the newest other one.
@@ -81,6 +85,10 @@ func release(f *os.File) (string, error) {
 		return "", err
 	}
 	if isELF(head[:n]) {
+		const typeOffset = 16
+		if n > typeOffset && elf.Type(head[typeOffset]) == elf.ET_DYN {
+			return "", errLibrary
+		}
 		return banner(f)
 	}
 	if n < payloadLength+4 || string(head[headerMagic:headerMagic+4]) != "HdrS" {

@@ -25,14 +25,15 @@ const (
 	irqfd             = 0x4020AE76
 	ioeventfd         = 0x4040AE79
 	run               = 0xAE80
-	getRegs           = 0x8090AE81
+	GetRegs           = 0x8090AE81
 	setRegs           = 0x4090AE82
 	getSregs          = 0x8138AE83
 	setSregs          = 0x4138AE84
 	setCPUID2         = 0x4008AE90
 )
 
-// Run is the ioctl that a running machine still needs, for a seccomp filter.
+// Run is what a running machine still needs of the ioctls, for a seccomp filter,
+// besides GetRegs when it fails.
 const Run = run
 
 // Capabilities, for VM.Capability.

@@ -79,7 +79,7 @@ func (vm *VM) VCPU(id int, leaves []CPUIDEntry) (*VCPU, error) {
 
 // Regs reads the general registers.
 func (c *VCPU) Regs() (r Regs, err error) {
-	_, err = ioctl(c.fd, getRegs, uintptr(unsafe.Pointer(&r)))
+	_, err = ioctl(c.fd, GetRegs, uintptr(unsafe.Pointer(&r)))
 	return r, err
 }
 

@@ -188,6 +188,15 @@ func (m *Machine) Stop() {
 	m.running.Wait()
 }
 
+// Kicks is the number of notifications that the guest has given its devices,
+// which are no exits.
+func (m *Machine) Kicks() (n int64) {
+	for _, t := range m.transports {
+		n += t.Kicks()
+	}
+	return n
+}
+
 func (m *Machine) end(why error) {
 	m.once.Do(func() {
 		for _, t := range m.transports {

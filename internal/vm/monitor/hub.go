@@ -17,6 +17,8 @@ import (
 type hub struct {
 	lost  chan error  // the agent is gone, or says that it cannot go on
 	heard atomic.Bool // from the agent
+	// connected is closed when the agent has made its connection.
+	connected chan struct{}
 
 	mu       sync.Mutex
 	control  *vsock.Conn
@@ -38,7 +40,7 @@ type session struct {
 }
 
 func newHub() *hub {
-	return &hub{lost: make(chan error, 1), sessions: map[uint32]*session{}, next: 1}
+	return &hub{lost: make(chan error, 1), connected: make(chan struct{}), sessions: map[uint32]*session{}, next: 1}
 }
 
 // session makes a session with the descriptors that its process's stdio is.
@@ -110,6 +112,7 @@ func (h *hub) listen(c *vsock.Conn) {
 			_ = wire.Write(c, m) // as in send
 		}
 		h.unsent = nil
+		close(h.connected)
 	}
 	h.mu.Unlock()
 	if !first {

@@ -37,6 +37,7 @@ type Files struct {
 	Control int // listening socket for execs
 	Reason  int // takes why the machine ended without a status
 	Tun     int // /dev/net/tun, opened by its path alone; -1 on a host without
+	Trace   int // takes the phases of --trace; -1 for none
 }
 
 // statusFailed is the exit status when none came from the guest.
@@ -96,12 +97,14 @@ func run(f Files, signals <-chan os.Signal) (status int, err error) {
 	if err := restrict(); err != nil {
 		return 0, err
 	}
+	tr := &trace{fd: f.Trace}
+	tr.end("monitor: build the machine")
 	entry := h.session(0, [3]int{0, 1, 2}, setup.Terminal)
 	go h.serve(f.Control)
 	go forward(signals, h, 0, tty)
 	m.Start()
 	defer m.Stop()
-	return wait(m, entry, &watchdog{h: h, boot: setup.Boot, bound: setup.Answer})
+	return wait(m, entry, tr, &watchdog{h: h, boot: setup.Boot, bound: setup.Answer})
 }
 
 func readSetup(fd int) (*prepare.Setup, error) {
@@ -116,13 +119,18 @@ func readSetup(fd int) (*prepare.Setup, error) {
 
 // wait waits for the entry point's status, and for whatever makes it useless
 // to wait on.
-func wait(m *machine.Machine, entry *session, dog *watchdog) (int, error) {
+func wait(m *machine.Machine, entry *session, tr *trace, dog *watchdog) (int, error) {
 	second := time.NewTicker(time.Second)
 	defer second.Stop()
-	started := entry.started
+	connected, started := dog.h.connected, (chan struct{})(nil)
+	defer tr.running("guest: run the entry point", m)
 	for {
 		select {
+		case <-connected:
+			tr.running("guest: boot the kernel", m)
+			connected, started = nil, entry.started
 		case <-started:
+			tr.running("guest: mount the tree and start the entry point", m)
 			dog.started()
 			started = nil
 		case <-second.C:

@@ -7,29 +7,56 @@ import (
 
 	"ostia/internal/seccomp"
 	"ostia/internal/spec"
+	"ostia/internal/vm/kvm"
 
 	"golang.org/x/sys/unix"
 )
 
-// forbidden are system calls that neither this process nor the Go runtime has a
-// use for once the machine is built. A guest that has taken over the monitor
-// would have.
-var forbidden = []string{
-	"execve", "execveat", "fork", "vfork", "ptrace", "process_vm_readv", "process_vm_writev", "kcmp", "pidfd_getfd", "process_madvise",
-	"mount", "umount2", "pivot_root", "chroot", "move_mount", "open_tree", "fsopen", "fsconfig", "fsmount", "fspick", "mount_setattr",
-	"setns", "unshare", "bpf", "perf_event_open", "userfaultfd", "io_uring_setup", "io_uring_enter", "io_uring_register",
-	"init_module", "finit_module", "delete_module", "kexec_load", "kexec_file_load", "reboot", "swapon", "swapoff", "acct", "quotactl",
-	"add_key", "request_key", "keyctl", "open_by_handle_at", "name_to_handle_at", "syslog", "personality", "iopl", "ioperm", "modify_ldt",
-	"settimeofday", "clock_settime", "adjtimex", "clock_adjtime", "stime", "sethostname", "setdomainname",
-	"socket", "socketpair", "connect", "bind", "listen", "mknod", "memfd_secret", "lookup_dcookie", "nfsservctl", "vhangup",
+// allowed are the system calls that this process and the Go runtime make once
+// the machine is built. A guest that has taken over the monitor has no others.
+var allowed = []string{
+	// Descriptors and the tree.
+	"read", "write", "readv", "writev", "pread64", "pwrite64", "preadv", "pwritev", "lseek", "close", "fcntl", "open", "openat", "openat2",
+	"fstat", "newfstatat", "statx", "statfs", "fstatfs", "getdents64", "readlinkat", "faccessat", "faccessat2",
+	"mkdirat", "mknodat", "symlinkat", "linkat", "unlinkat", "renameat2", "fchmod", "fchmodat", "fchmodat2", "fchown", "fchownat", "utimensat",
+	"ftruncate", "fallocate", "fsync", "fdatasync", "syncfs", "copy_file_range", "flock",
+	"getxattr", "setxattr", "listxattr", "removexattr", "fgetxattr", "fsetxattr", "flistxattr", "fremovexattr",
+	// A file is made as its user.
+	"setfsuid", "setfsgid", "capget", "capset",
+	// Connections of proxies, which they have made.
+	"accept4", "recvmsg", "recvfrom", "sendmsg", "sendto", "shutdown", "getsockname", "getpeername", "getsockopt", "setsockopt",
+	"poll", "ppoll", "epoll_create1", "epoll_ctl", "epoll_pwait", "epoll_pwait2", "eventfd2", "pipe2",
+	// Threads, time, memory and signals.
+	"futex", "sched_yield", "sched_getaffinity", "gettid", "getpid", "tgkill", "exit", "exit_group", "restart_syscall",
+	"clock_gettime", "clock_nanosleep", "nanosleep", "gettimeofday", "munmap", "madvise", "mincore", "getrandom",
+	"rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "sigaltstack",
 }
 
-// restrict loads a filter that refuses them on every thread. no_new_privs is
-// set already.
+// conditional are the calls whose arguments matter.
+func conditional() (rules []spec.SeccompRule) {
+	add := func(name string, index uint32, op string, value, valueTwo uint64) {
+		rules = append(rules, spec.SeccompRule{Names: []string{name}, Action: "SCMP_ACT_ALLOW",
+			Args: []spec.SeccompArg{{Index: index, Op: op, Value: value, ValueTwo: valueTwo}}})
+	}
+	for _, request := range [...]uint64{kvm.Run, kvm.GetRegs, unix.TUNSETOFFLOAD, unix.TCGETS, unix.TCSETS, unix.TIOCGWINSZ} {
+		add("ioctl", 1, "SCMP_CMP_EQ", request, 0)
+	}
+	add("clone", 0, "SCMP_CMP_MASKED_EQ", unix.CLONE_THREAD, unix.CLONE_THREAD) // no process
+	for _, name := range [...]string{"mmap", "mprotect"} {
+		add(name, 2, "SCMP_CMP_MASKED_EQ", unix.PROT_EXEC, 0) // no new code
+	}
+	return rules
+}
+
+// restrict loads a filter that refuses all else on every thread, after the
+// rules of Landlock. no_new_privs is set already.
 func restrict() error {
+	if err := confine(); err != nil {
+		return err
+	}
 	f, err := seccomp.Compile(&spec.Seccomp{
-		DefaultAction: "SCMP_ACT_ALLOW",
-		Syscalls:      []spec.SeccompRule{{Names: forbidden, Action: "SCMP_ACT_ERRNO"}},
+		DefaultAction: "SCMP_ACT_ERRNO",
+		Syscalls:      append(conditional(), spec.SeccompRule{Names: allowed, Action: "SCMP_ACT_ALLOW"}),
 	}, runtime.GOARCH)
 	if err != nil {
 		return fmt.Errorf("the monitor's seccomp filter: %w", err)

@@ -57,7 +57,13 @@ func New(config, rootfs string) (*Files, error) {
 	if f.KVM, err = openKVM(); err != nil {
 		return nil, err
 	}
-	k, err := kernel.Find(w.kernel)
+	path := w.kernel
+	if path == "" {
+		if path, err = administratorsKernel(); err != nil {
+			return nil, err
+		}
+	}
+	k, err := kernel.Find(path)
 	if err != nil {
 		return nil, err
 	}

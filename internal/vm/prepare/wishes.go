@@ -49,7 +49,7 @@ const (
 var refused = map[string]string{
 	"krun.gpu_flags": "there is no GPU in a machine of this handler",
 	"krun.variant":   "there is one kind of machine",
-	"krun.use_passt": "the machine has no network of its own yet",
+	"krun.use_passt": "the machine has the network of its container's namespace",
 }
 
 func wishesOf(config string) (w wishes, err error) {
