@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime/debug"
 	"time"
 
 	"ostia/internal/state"
@@ -97,6 +98,10 @@ func run(f Files, signals <-chan os.Signal) (status int, err error) {
 	if err := restrict(); err != nil {
 		return 0, err
 	}
+	// What it took to build the machine is not kept while that runs, and little
+	// is to become of what it needs then.
+	debug.FreeOSMemory()
+	debug.SetGCPercent(50)
 	tr := &trace{fd: f.Trace}
 	tr.end("monitor: build the machine")
 	entry := h.session(0, [3]int{0, 1, 2}, setup.Terminal)
