@@ -51,7 +51,7 @@ var arrows = map[string][]string{
 	"internal/vm/kvm":       {},
 	"internal/vm/machine":   {"internal/vm/acpi", "internal/vm/boot", "internal/vm/kvm", "internal/vm/memory", "internal/vm/virtio"},
 	"internal/vm/memory":    {},
-	"internal/vm/monitor": {"internal/seccomp", "internal/spec", "internal/state", "internal/vm/balloon", "internal/vm/boot", "internal/vm/entropy", "internal/vm/guest", "internal/vm/initramfs", "internal/vm/machine",
+	"internal/vm/monitor": {"internal/seccomp", "internal/spec", "internal/state", "internal/vm/balloon", "internal/vm/boot", "internal/vm/entropy", "internal/vm/guest", "internal/vm/initramfs", "internal/vm/kvm", "internal/vm/machine",
 		"internal/vm/network", "internal/vm/prepare", "internal/vm/virtio", "internal/vm/virtiofs", "internal/vm/virtionet", "internal/vm/vsock", "internal/vm/wire"},
 	"internal/vm/network":   {"internal/netlink", "internal/vm/guest", "internal/vm/virtionet"},
 	"internal/vm/prepare":   {"internal/vm/boot", "internal/vm/initramfs", "internal/vm/kernel", "internal/vm/kvm", "internal/vm/machine"},

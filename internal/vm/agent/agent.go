@@ -26,6 +26,7 @@ type agent struct {
 	host    *os.File // the control connection
 	sending sync.Mutex
 	reaper  *reaper
+	late    []*os.File // modules that can wait until the entry point runs
 
 	mu       sync.Mutex
 	sessions map[uint32]*session
@@ -78,6 +79,10 @@ func (a *agent) prepare() error {
 	if a.host, err = connect(wire.ControlPort); err != nil {
 		return fmt.Errorf("vsock: %w", err)
 	}
+	// Their names go with the initramfs.
+	if a.late, err = openModules("/" + initramfs.LateModules); err != nil {
+		return err
+	}
 	if err := fileSystems(); err != nil {
 		return err
 	}
@@ -119,24 +124,40 @@ func (a *agent) session(id uint32) *session {
 	return a.sessions[id]
 }
 
-// modules loads a folder's files in the order of their names, and frees the
-// memory that they take.
+// modules loads a folder's files in the order of their names.
 func modules(dir string) error {
-	files, err := filepath.Glob(dir + "/*")
+	files, err := openModules(dir)
 	if err != nil {
 		return err
 	}
-	for _, path := range files {
+	return load(files)
+}
+
+// openModules opens a folder's files, and leaves them no name: the memory that
+// they take is free once they are closed.
+func openModules(dir string) (files []*os.File, err error) {
+	paths, err := filepath.Glob(dir + "/*")
+	if err != nil {
+		return nil, err
+	}
+	for _, path := range paths {
 		f, err := os.Open(path)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		err = unix.FinitModule(int(f.Fd()), "", 0)
+		files = append(files, f)
+		_ = os.Remove(path) // only memory
+	}
+	return files, nil
+}
+
+func load(files []*os.File) error {
+	for _, f := range files {
+		err := unix.FinitModule(int(f.Fd()), "", 0)
 		f.Close()
 		if err != nil && err != unix.EEXIST {
-			return fmt.Errorf("module %s: %w", filepath.Base(path), err)
+			return fmt.Errorf("module %s: %w", filepath.Base(f.Name()), err)
 		}
-		_ = os.Remove(path) // only memory
 	}
 	return nil
 }

@@ -54,6 +54,9 @@ func (s *session) run(m *wire.Message) {
 		return
 	}
 	a.send(&wire.Message{Kind: wire.Started, Session: s.id})
+	if s.id == 0 {
+		_ = load(a.late) // only a convenience
+	}
 	ws := <-ended
 	s.mu.Lock()
 	s.pid = 0

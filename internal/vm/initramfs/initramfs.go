@@ -16,23 +16,26 @@ import (
 
 // Modules is the folder of the modules, which the agent loads in the order of
 // their names; NetworkModules that of those which a guest with a network takes
-// besides; and Config the file of the second archive.
+// besides; LateModules that of those which can wait until the entry point runs;
+// and Config the file of the second archive.
 const (
 	Modules        = "m"
 	NetworkModules = "n"
+	LateModules    = "l"
 	Config         = "machine.json"
 )
 
 // required modules carry the root and the agent's channel; without the others
 // the guest lacks a convenience.
 var required = []string{"virtio_mmio", "virtiofs", "vmw_vsock_virtio_transport"}
-var optional = []string{"pvpanic_mmio", "virtio_rng", "virtio_balloon"}
+var optional = []string{"pvpanic_mmio", "virtio_rng"}
 var network = []string{"virtio_net"}
+var late = []string{"virtio_balloon"}
 
 // Make builds the archive from the agent's program and the kernel's modules.
 func Make(agent []byte, k kernel.Kernel) ([]byte, error) {
 	var a archive
-	for _, d := range []string{"dev", "proc", "sys", "run", "tmp", Modules, NetworkModules} {
+	for _, d := range []string{"dev", "proc", "sys", "run", "tmp", Modules, NetworkModules, LateModules} {
 		a.add(d, folder|0o755, 0, 0, nil)
 	}
 	// The kernel opens the console for init, and the Go runtime opens null for
@@ -44,26 +47,20 @@ func Make(agent []byte, k kernel.Kernel) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, m := range required {
-		if err := s.need(m); err != nil {
-			return nil, fmt.Errorf("guest kernel %s: module %s: %w", k.Path, m, err)
-		}
-	}
-	always := 0
-	for _, list := range [][]string{optional, network} {
-		always = len(s.order)
-		for _, m := range list {
-			if err := s.need(m); err != nil && !errors.Is(err, errNoModule) {
+	for _, part := range []struct {
+		folder  string
+		names   []string
+		without bool // the guest lacks a convenience then
+	}{{Modules, required, false}, {Modules, optional, true}, {NetworkModules, network, true}, {LateModules, late, true}} {
+		for _, m := range part.names {
+			before := len(s.order)
+			if err := s.need(m); err != nil && !(part.without && errors.Is(err, errNoModule)) {
 				return nil, fmt.Errorf("guest kernel %s: module %s: %w", k.Path, m, err)
 			}
+			for i, m := range s.order[before:] {
+				a.add(fmt.Sprintf("%s/%02d-%s", part.folder, before+i, m.name), file|0o644, 0, 0, m.content)
+			}
 		}
-	}
-	for i, m := range s.order {
-		folder := Modules
-		if i >= always {
-			folder = NetworkModules
-		}
-		a.add(fmt.Sprintf("%s/%02d-%s", folder, i, m.name), file|0o644, 0, 0, m.content)
 	}
 	return a.bytes(), nil
 }

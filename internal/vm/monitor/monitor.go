@@ -72,10 +72,13 @@ func run(f Files, signals <-chan os.Signal) (status int, err error) {
 	if err != nil {
 		return 0, err
 	}
+	tr := &trace{fd: f.Trace}
+	tr.end("monitor: start")
 	cards, err := joinNetwork(setup, f.Tun)
 	if err != nil {
 		return 0, err
 	}
+	tr.end("monitor: join the network")
 	described, err := describe(setup, tty, cards)
 	if err != nil {
 		return 0, err
@@ -95,6 +98,7 @@ func run(f Files, signals <-chan os.Signal) (status int, err error) {
 	if err != nil {
 		return 0, err
 	}
+	tr.end("monitor: build the machine")
 	if err := restrict(); err != nil {
 		return 0, err
 	}
@@ -102,8 +106,7 @@ func run(f Files, signals <-chan os.Signal) (status int, err error) {
 	// is to become of what it needs then.
 	debug.FreeOSMemory()
 	debug.SetGCPercent(50)
-	tr := &trace{fd: f.Trace}
-	tr.end("monitor: build the machine")
+	tr.end("monitor: give up all rights but those to run it")
 	entry := h.session(0, [3]int{0, 1, 2}, setup.Terminal)
 	go h.serve(f.Control)
 	go forward(signals, h, 0, tty)
