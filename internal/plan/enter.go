@@ -60,8 +60,21 @@ func (c *compiler) enter() {
 		return
 	}
 	c.About("", -1, "")
-	c.Do("join the container's namespaces", unix.SYS_SETNS, stage.Imm(c.in.FDs.PidNS), stage.Imm(int(flags)))
-	if flags&unix.CLONE_NEWUSER != 0 {
+	join := func(flags uint64) stage.Op {
+		return c.Do("join the container's namespaces", unix.SYS_SETNS, stage.Imm(c.in.FDs.PidNS), stage.Imm(int(flags)))
+	}
+	all := join(flags)
+	if others := flags &^ unix.CLONE_NEWUSER; others != flags {
+		// That its user namespace does not own them all takes the host's root.
+		apart, done := c.NewLabel(), c.NewLabel()
+		all.Else(apart)
+		c.Goto(done)
+		c.Place(apart)
+		if others != 0 {
+			join(others)
+		}
+		join(unix.CLONE_NEWUSER)
+		c.Place(done)
 		c.becomeRoot()
 	}
 	if flags&unix.CLONE_NEWPID != 0 {

@@ -49,13 +49,13 @@ func (c *compiler) namespaces() error {
 	}
 	fresh &= flagMask &^ c.in.Cloned
 
-	// A user namespace that is joined comes first: it gives the capabilities to
-	// join those that it owns. A new one comes after what the host's root is to
-	// join, and before what it is to own.
-	if c.join(unix.CLONE_NEWUSER) {
-		c.becomeRoot()
+	// A new user namespace comes after what the host's root is to join, and
+	// before what it is to own.
+	if c.joins(unix.CLONE_NEWUSER) {
+		c.joinWithUser()
+	} else {
+		c.join(^uint64(0))
 	}
-	c.join(^uint64(unix.CLONE_NEWUSER))
 	if fd := c.in.FDs.Network; fd >= 0 {
 		c.About("linux.namespaces", -1, "network")
 		c.Do("enter the new namespace", unix.SYS_SETNS, stage.Imm(fd), stage.Imm(unix.CLONE_NEWNET))
@@ -83,19 +83,44 @@ func (c *compiler) namespaces() error {
 	return nil
 }
 
-// join joins the namespaces whose kind is in flags, and says whether there
-// were any.
-func (c *compiler) join(flags uint64) (any bool) {
-	for _, j := range c.in.FDs.Join {
-		if j.Flag&flags == 0 {
-			continue
+// joinWithUser joins a user namespace and others: what belongs to another user
+// namespace can be joined only before, by the host's root, and for an ordinary
+// user what belongs to this one only after.
+func (c *compiler) joinWithUser() {
+	early := make([]stage.Cell, len(c.in.FDs.Join))
+	for i, j := range c.in.FDs.Join {
+		if j.Flag != unix.CLONE_NEWUSER {
+			early[i] = c.Cell()
+			c.setns(j).Ignore(unix.EPERM).To(early[i])
 		}
-		any = true
-		n := &c.spec.Linux.Namespaces[j.Index]
-		c.About("linux.namespaces", j.Index, n.Path)
-		c.Do("join the "+n.Type+" namespace", unix.SYS_SETNS, stage.Imm(j.FD), stage.Imm(int(j.Flag)))
 	}
-	return any
+	c.join(unix.CLONE_NEWUSER)
+	c.becomeRoot()
+	for i, j := range c.in.FDs.Join {
+		if j.Flag != unix.CLONE_NEWUSER {
+			late, done := c.NewLabel(), c.NewLabel()
+			c.If(early[i].Val(), -1, 0, late)
+			c.Goto(done)
+			c.Place(late)
+			c.setns(j)
+			c.Place(done)
+		}
+	}
+}
+
+// join joins the namespaces whose kind is in flags.
+func (c *compiler) join(flags uint64) {
+	for _, j := range c.in.FDs.Join {
+		if j.Flag&flags != 0 {
+			c.setns(j)
+		}
+	}
+}
+
+func (c *compiler) setns(j Join) stage.Op {
+	n := &c.spec.Linux.Namespaces[j.Index]
+	c.About("linux.namespaces", j.Index, n.Path)
+	return c.Do("join the "+n.Type+" namespace", unix.SYS_SETNS, stage.Imm(j.FD), stage.Imm(int(j.Flag)))
 }
 
 func (c *compiler) joins(flag uint64) bool {
