@@ -1,7 +1,7 @@
 # Generated from the table of commands: go test ./internal/cli -update
 complete -c ostia -f
 complete -c ostia -l root -x -a '(__fish_complete_directories)' -d 'keep the containers\' state below DIR (default /run/ostia, or $XDG_RUNTIME_DIR/ostia for an ordinary user)'
-complete -c ostia -l log -r -F -d 'append what goes wrong to FILE (default: only standard error)'
+complete -c ostia -l log -r -F -d 'append what goes wrong to FILE, or tell the journal (journald:NAME) or syslog:NAME (default: only standard error)'
 complete -c ostia -l log-format -x -a 'text json' -d 'text (default) or json'
 complete -c ostia -l log-level -x -a 'debug info warning error' -d 'debug, info, warning or error; ostia logs errors only, so all are the same'
 complete -c ostia -l debug -d 'the same as --log-level debug'

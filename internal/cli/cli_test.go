@@ -117,7 +117,7 @@ func TestRefusals(t *testing.T) {
 		{"restore --lsm-mount-context", "flag needs an argument"},
 		{"--log-format xml state a", "--log-format xml: unknown"},
 		{"--log-format xml spec", "--log-format xml: unknown"},
-		{"--log journald:x state a", "give a file"},
+		{"--log kernel:x state a", "unknown kind of log: use a path"},
 		{"--log-level loud state a", "--log-level loud: unknown"},
 		{"--cgroup-manager none run c", "use cgroupfs, systemd or disabled"},
 		{"--rootless perhaps run c", "use true, false or auto"},

@@ -13,7 +13,7 @@ import (
 // globalFlags may stand before the command or among its flags.
 var globalFlags = [...]flag{
 	{name: "root", kind: text, value: "DIR", help: "keep the containers' state below DIR (default /run/ostia, or $XDG_RUNTIME_DIR/ostia for an ordinary user)"},
-	{name: "log", kind: text, value: "FILE", help: "append what goes wrong to FILE (default: only standard error)"},
+	{name: "log", kind: text, value: "FILE", help: "append what goes wrong to FILE, or tell the journal (journald:NAME) or syslog:NAME (default: only standard error)"},
 	{name: "log-format", kind: text, value: "FORMAT", help: "text (default) or json"},
 	{name: "log-level", kind: text, value: "LEVEL", help: "debug, info, warning or error; ostia logs errors only, so all are the same"},
 	{name: "debug", kind: boolean, help: "the same as --log-level debug"},

@@ -25,13 +25,24 @@ func (in *invocation) checkLog() error {
 	default:
 		return usageError("--log-level " + l + ": unknown: use debug, info, warning or error")
 	}
-	// crun writes to these; they would become file names with runc.
-	for _, to := range [...]string{"journald:", "syslog:"} {
-		if strings.HasPrefix(in.text("log"), to) {
-			return usageError("--log " + in.text("log") + ": not built yet: give a file")
-		}
+	if kind, _ := logKind(in.text("log")); kind == "" {
+		return usageError("--log " + in.text("log") + ": unknown kind of log: use a path (./ before one with a colon), file:PATH, journald:NAME or syslog:NAME")
 	}
 	return nil
+}
+
+// logKind takes the words of --log apart, which are a path or begin with one of
+// crun's prefixes. The kind is "" if there is no such kind.
+func logKind(log string) (kind, to string) {
+	kind, to, found := strings.Cut(log, ":")
+	if !found || strings.Contains(kind, "/") {
+		return "file", log
+	}
+	switch kind {
+	case "file", "journald", "syslog":
+		return kind, to
+	}
+	return "", log
 }
 
 // report says an error on standard error and in the log.
@@ -53,8 +64,13 @@ func (in *invocation) warn(err error) { in.say("warning", err.Error()) }
 
 func (in *invocation) say(level, message string) {
 	asJSON := in.text("log-format") == "json"
-	log := strings.TrimPrefix(in.text("log"), "file:")
+	kind, log := logKind(in.text("log"))
 	switch {
+	case kind == "journald" || kind == "syslog":
+		if err := tellDaemon(kind, log, level, message); err != nil {
+			message += "\n--log " + kind + ":" + log + ": " + err.Error()
+		}
+		message += "\n"
 	case log != "":
 		entry := textEntry(level, message, time.Now())
 		if asJSON {
@@ -99,6 +115,31 @@ func appendTo(path, entry string) error {
 	}
 	defer unix.Close(fd)
 	return file.WriteAll(fd, entry)
+}
+
+// tellDaemon sends one entry to the journal (systemd's native protocol) or to
+// syslog(3), under a name.
+func tellDaemon(kind, name, level, message string) error {
+	const user = 1 << 3 // LOG_USER
+	priority := 3       // LOG_ERR
+	if level == "warning" {
+		priority++
+	}
+	if name == "" {
+		name = "ostia"
+	}
+	message = strings.ReplaceAll(message, "\n", " ")
+	socket, entry := "/dev/log", "<"+strconv.Itoa(user|priority)+">"+name+": "+message
+	if kind == "journald" {
+		socket = "/run/systemd/journal/socket"
+		entry = "MESSAGE=" + message + "\nPRIORITY=" + strconv.Itoa(priority) + "\nSYSLOG_IDENTIFIER=" + name + "\n"
+	}
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	return unix.Sendto(fd, []byte(entry), 0, &unix.SockaddrUnix{Name: socket})
 }
 
 // print writes to standard output. A full disk or a closed pipe is an error:

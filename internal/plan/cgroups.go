@@ -1,6 +1,8 @@
 package plan
 
 import (
+	"strings"
+
 	"ostia/internal/stage"
 
 	"golang.org/x/sys/unix"
@@ -59,4 +61,18 @@ func (c *compiler) cgroupMount(dest string, o *options) {
 	}
 	c.setAttr(tmpfs, o.rattr, 0, true)
 	c.propagate(tmpfs, o.propagation)
+}
+
+// cgroupOption reports whether an option is one of cgroup(7) or of the kernel's
+// cgroup-v2 document. The mount that a container gets is the host's, so they are
+// what they are there; the kernel ignores them in a cgroup namespace too.
+func cgroupOption(o string) bool {
+	name, _, _ := strings.Cut(o, "=")
+	switch name {
+	case "nsdelegate", "favordynmods", "nofavordynmods", "memory_localevents", "memory_recursiveprot", "memory_hugetlb_accounting",
+		"pids_localevents", "all", "none", "name", "xattr", "noprefix", "clone_children", "cpuset_v2_mode", "release_agent",
+		"blkio", "cpu", "cpuacct", "cpuset", "devices", "freezer", "hugetlb", "memory", "misc", "net_cls", "net_prio", "perf_event", "pids", "rdma":
+		return true
+	}
+	return false
 }

@@ -145,6 +145,7 @@ func (c *compiler) parentOf(path string) (stage.Cell, string) {
 func (c *compiler) bindDevice(source, dest string) {
 	fd := c.Cell()
 	c.Do("bind "+source, unix.SYS_OPEN_TREE, stage.Imm(unix.AT_FDCWD), c.Str(source), stage.Imm(unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)).To(fd)
+	c.setAttr(fd, attrs{set: unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NOEXEC}, 0, false)
 	c.attach(fd, c.target(dest, file, 0, inRoot))
 }
 

@@ -52,6 +52,13 @@ func (c *compiler) mount(i int, m *spec.Mount) error {
 	if o.bind && len(o.super) > 0 {
 		return refuse("mounts", i, m.Destination, "a bind mount has no options of a file system: leave out "+strconv.Quote(o.super[0]))
 	}
+	if (m.Type == "cgroup" || m.Type == "cgroup2") && !o.remount {
+		for _, opt := range o.super {
+			if !cgroupOption(opt) {
+				return refuse("mounts", i, m.Destination, "no cgroup file system has the option "+strconv.Quote(opt)+": leave it out")
+			}
+		}
+	}
 	resolve, flags := uint64(inRoot), uint64(0)
 	switch {
 	case m.Type == "proc" || m.Type == "sysfs":
@@ -80,7 +87,7 @@ func (c *compiler) mount(i int, m *spec.Mount) error {
 	case m.Type == "tmpfs":
 		c.tmpfs(i, m, dest, &o, flags, resolve)
 	default:
-		mnt := c.filesystem(m.Type, m.Source, &o)
+		mnt := c.sysfsOr(m, &o)
 		c.attach(mnt, c.target(dest, directory, flags, resolve))
 		c.setAttr(mnt, o.rattr, 0, true)
 		c.propagate(mnt, o.propagation)
@@ -308,6 +315,29 @@ func (c *compiler) legacyMount(typ, source string, o *options) stage.Cell {
 	c.Do("mount "+typ, unix.SYS_MOUNT, c.Str(source), at, c.Str(typ), stage.Imm(int(flags)), c.Str(strings.Join(super, ",")))
 	c.Do("clone", unix.SYS_OPEN_TREE, stage.Imm(unix.AT_FDCWD), at, stage.Imm(unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)).To(mnt)
 	c.Do("take off", unix.SYS_UMOUNT2, at, stage.Imm(unix.MNT_DETACH))
+	return mnt
+}
+
+// sysfsOr makes a detached mount of the entry's filesystem. The kernel gives a
+// new sysfs only to the owner of the network namespace: a user namespace in
+// another's is shown the host's, as with crun.
+func (c *compiler) sysfsOr(m *spec.Mount, o *options) stage.Cell {
+	if m.Type != "sysfs" || !c.in.Host.UserNS || c.isNew(unix.CLONE_NEWNET) {
+		return c.filesystem(m.Type, m.Source, o)
+	}
+	probe, mnt := c.Cell(), c.Cell()
+	denied, done := c.NewLabel(), c.NewLabel()
+	c.Do("new sysfs", unix.SYS_FSOPEN, c.Str("sysfs"), stage.Imm(unix.FSOPEN_CLOEXEC)).To(probe).Else(denied)
+	c.Do("close", unix.SYS_CLOSE, probe.Val())
+	c.Set(mnt, c.filesystem(m.Type, m.Source, o).Val())
+	c.Goto(done)
+	c.Place(denied)
+	errno := c.Cell()
+	c.Set(errno, c.FailedErrno())
+	c.Expect("new sysfs", errno, unix.EPERM)
+	c.Do("bind /sys", unix.SYS_OPEN_TREE, stage.Imm(unix.AT_FDCWD), c.Str("/sys"), stage.Imm(unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_RECURSIVE)).To(mnt)
+	c.setAttr(mnt, attrs{set: o.attr.set & (unix.MOUNT_ATTR_RDONLY | unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV | unix.MOUNT_ATTR_NOEXEC)}, 0, true)
+	c.Place(done)
 	return mnt
 }
 
