@@ -19,7 +19,7 @@ type scope struct {
 
 // subgroup is crun's annotation for a cgroup below the unit's for the
 // container's processes, so that systemd's and theirs are apart.
-const subgroup = "run.oci.systemd.subgroup"
+const subgroup = spec.AnnotationSubgroup
 
 // connect reaches for systemd, which accepts that while the configuration is
 // read.

@@ -14,6 +14,12 @@ const (
 	annotationReceiver      = "run.oci.seccomp.receiver"
 )
 
+// Those of the systemd cgroup driver.
+const (
+	AnnotationSubgroup = "run.oci.systemd.subgroup"
+	AnnotationProperty = "org.systemd.property." // and the property's name
+)
+
 // Those of ostia's own.
 const (
 	annotationLandlockRead    = "org.ostia.landlock.read-only"
@@ -25,8 +31,8 @@ const (
 // somebody it does not trust must not pass them on
 // (features.md#unsafe-annotations-in-configjson).
 func UnsafeAnnotations() []string {
-	return []string{annotationLandlockExecute, annotationLandlockRead, annotationLandlockWrite, annotationHookStderr, annotationHookStdout, annotationKeepGroups, annotationMountContext, annotationPidfdReceiver,
-		annotationReceiver, annotationFailUnknown}
+	return []string{annotationLandlockExecute, annotationLandlockRead, annotationLandlockWrite, AnnotationProperty, annotationHookStderr, annotationHookStdout, annotationKeepGroups, annotationMountContext, annotationPidfdReceiver,
+		annotationReceiver, annotationFailUnknown, AnnotationSubgroup}
 }
 
 // Extensions are what annotations ask for beyond the specification.

@@ -20,7 +20,7 @@ type Property struct {
 	Pointer string
 }
 
-const prefix = "org.systemd.property."
+const prefix = spec.AnnotationProperty
 
 // Annotated are the properties that annotations set, sorted by name:
 // org.systemd.property.NAME, the value in GVariant text format as for runc and
