@@ -82,6 +82,12 @@ guest: $(behaviour:%=build/%.test)
 	@build/guest -t 10m -append "lsm=selinux guest_cgroup=legacy" -- sh -c 'cd test && for s; do ../build/test.test -test.run TestBehaviour -scripts $$s || exit 1; done' \
 		sh selinux resources-v1 mounts-cgroup update events pause lifecycle </dev/null
 
+# A thousand containers, and the same for killed runtimes and a host that has run out of things: about 4 minutes.
+.PHONY: test-reliability
+test-reliability: all build/test.test
+	@test/deps demo
+	@cd test && ../build/test.test -test.timeout 20m -test.run TestReliability -thousand -test.v
+
 # The systemd cgroup driver, as root and as a user with a manager of its own.
 .PHONY: guest-systemd
 guest-systemd: all build/test.test
