@@ -106,6 +106,8 @@ _ostia() {
 	"plan --console-socket") _ostia_paths -f; return ;;
 	"spec --bundle") _ostia_paths -d; return ;;
 	"spec -b") _ostia_paths -d; return ;;
+	"spec --file") _ostia_paths -f; return ;;
+	"spec -f") _ostia_paths -f; return ;;
 	"explain --format") COMPREPLY=($(compgen -W "text json" -- "$cur")); return ;;
 	"explain -f") COMPREPLY=($(compgen -W "text json" -- "$cur")); return ;;
 	"check --bundle") _ostia_paths -d; return ;;
@@ -145,7 +147,7 @@ _ostia() {
 	checkpoint) flags="--image-path --work-path --parent-path --leave-running --pre-dump --tcp-established --tcp-skip-in-flight --ext-unix-sk --shell-job --file-locks --link-remap --auto-dedup --manage-cgroups-mode --network-lock --empty-ns --lazy-pages --page-server --status-fd" ;;
 	restore) flags="--bundle -b --image-path --work-path --console-socket --pidfd-socket --pid-file --detach -d --no-subreaper --no-pivot --tcp-established --tcp-close --ext-unix-sk --shell-job --file-locks --auto-dedup --manage-cgroups-mode --network-lock --empty-ns --lazy-pages --lsm-profile --lsm-mount-context" ;;
 	plan) flags="--bundle -b --config -f --preserve-fds --no-pivot --no-new-keyring --console-socket" ;;
-	spec) flags="--bundle -b --rootless" ;;
+	spec) flags="--bundle -b --file -f --rootless" ;;
 	features) flags="" ;;
 	explain) flags="--format -f" ;;
 	check) flags="--bundle -b --config -f --format --strict" ;;

@@ -160,6 +160,7 @@ complete -c ostia -n '__fish_seen_subcommand_from plan' -l console-socket -r -F 
 complete -c ostia -n '__fish_seen_subcommand_from plan' -a '(ostia list --quiet 2>/dev/null)'
 complete -c ostia -n __fish_use_subcommand -a spec -d 'write a configuration to begin with'
 complete -c ostia -n '__fish_seen_subcommand_from spec' -l bundle -s b -x -a '(__fish_complete_directories)' -d 'where to write it (default: the working directory)'
+complete -c ostia -n '__fish_seen_subcommand_from spec' -l file -s f -r -F -d 'its name, in that folder unless it is an absolute path (default: config.json)'
 complete -c ostia -n '__fish_seen_subcommand_from spec' -l rootless -d 'for the user who calls it'
 complete -c ostia -n __fish_use_subcommand -a features -d 'print what this build supports'
 complete -c ostia -n __fish_use_subcommand -a explain -d 'say why a container failed or ended'

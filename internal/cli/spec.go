@@ -19,6 +19,7 @@ var specCommand = command{
 		"ordinary user can run.",
 	flags: []flag{
 		{name: "bundle", short: 'b', kind: text, value: "DIR", help: "where to write it (default: the working directory)"},
+		{name: "file", short: 'f', kind: text, value: "FILE", help: "its name, in that folder unless it is an absolute path (default: config.json)"},
 		{name: "rootless", kind: boolean, help: "for the user who calls it"},
 	},
 	run: writeSpec,
@@ -26,7 +27,10 @@ var specCommand = command{
 
 func writeSpec(in *invocation) (int, error) {
 	path := "config.json"
-	if dir := in.text("bundle"); dir != "" {
+	if name := in.text("file"); name != "" {
+		path = name
+	}
+	if dir := in.text("bundle"); dir != "" && path[0] != '/' {
 		path = dir + "/" + path
 	}
 	fd, err := unix.Open(path, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_CLOEXEC, 0o666)

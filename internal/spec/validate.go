@@ -153,6 +153,9 @@ func (p *problems) scheduling(c *Process) {
 		if s.Policy != unix.SCHED_DEADLINE && (s.Runtime != 0 || s.Deadline != 0 || s.Period != 0) {
 			p.refuse("process.scheduler", "runtime, deadline and period are for SCHED_DEADLINE only")
 		}
+		if s.Policy == unix.SCHED_DEADLINE {
+			p.deadline(s)
+		}
 	}
 	if o := c.IOPriority; o != nil {
 		if o.Class == 0 {
@@ -161,6 +164,21 @@ func (p *problems) scheduling(c *Process) {
 		if o.Priority < 0 || o.Priority > 7 {
 			p.refuse("process.ioPriority.priority", strconv.Itoa(o.Priority)+" is not between 0 and 7")
 		}
+	}
+}
+
+// deadline refuses what no kernel takes (sched(7)).
+func (p *problems) deadline(s *Scheduler) {
+	const least = 1024 // ns, the kernel's resolution
+	switch {
+	case s.Runtime < least:
+		p.refuse("process.scheduler.runtime", "SCHED_DEADLINE needs one of at least 1024 ns")
+	case s.Deadline < s.Runtime:
+		p.refuse("process.scheduler.deadline", "SCHED_DEADLINE needs one that is not below the runtime")
+	case s.Period != 0 && s.Period < s.Deadline:
+		p.refuse("process.scheduler.period", "must not be below the deadline; leave it out for one that is the same")
+	case max(s.Deadline, s.Period) >= 1<<63:
+		p.refuse("process.scheduler", "a time of 2^63 ns or more is none that the kernel takes")
 	}
 }
 
