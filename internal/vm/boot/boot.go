@@ -8,10 +8,13 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 
 	"ostia/internal/vm/kvm"
 	"ostia/internal/vm/memory"
+
+	"golang.org/x/sys/unix"
 )
 
 // Where things lie below 1 MiB. Linux keeps its hands off 0x9fc00 up to 1 MiB.
@@ -99,7 +102,7 @@ func loadKernel(low []byte, f *os.File) (entry uint32, end uint64, err error) {
 			if p.Paddr < highStart || p.Filesz > p.Memsz || p.Paddr > size || p.Memsz > size-p.Paddr {
 				return 0, 0, errMemory
 			}
-			if _, err := p.ReadAt(low[p.Paddr:p.Paddr+p.Filesz], 0); err != nil {
+			if err := readData(f, low[p.Paddr:p.Paddr+p.Filesz], p.Off); err != nil {
 				return 0, 0, err
 			}
 			end = max(end, p.Paddr+p.Memsz)
@@ -115,6 +118,40 @@ func loadKernel(low []byte, f *os.File) (entry uint32, end uint64, err error) {
 		return 0, 0, errors.New("has no PVH entry point (CONFIG_PVH)")
 	}
 	return entry, end, nil
+}
+
+// readData reads a range of a file into memory that is zero, and passes over
+// the file's holes: a third of an unpacked kernel is zeros.
+func readData(f *os.File, b []byte, offset uint64) error {
+	st, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	if size := uint64(st.Size()); offset > size || uint64(len(b)) > size-offset {
+		return io.ErrUnexpectedEOF
+	}
+	begin := int64(offset)
+	end := begin + int64(len(b))
+	for at := begin; at < end; {
+		data, err := unix.Seek(int(f.Fd()), at, unix.SEEK_DATA)
+		if err == unix.ENXIO {
+			return nil // nothing but a hole up to the end
+		}
+		hole := end
+		if err == nil {
+			hole, err = unix.Seek(int(f.Fd()), data, unix.SEEK_HOLE)
+		}
+		if err != nil {
+			return err
+		}
+		if data, hole = min(data, end), min(hole, end); data < hole {
+			if _, err := f.ReadAt(b[data-begin:hole-begin], data); err != nil {
+				return err
+			}
+		}
+		at = hole
+	}
+	return nil
 }
 
 // pvhEntry finds the note XEN_ELFNOTE_PHYS32_ENTRY.

@@ -124,7 +124,11 @@ func (e *entry) make(cache string, k kernel.Kernel, self *os.File) error {
 	if err != nil {
 		return err
 	}
-	packed, err := k.Unpack(w)
+	holes := &sparse{file: w}
+	packed, err := k.Unpack(holes)
+	if err == nil {
+		err = w.Truncate(holes.at)
+	}
 	if err := errors.Join(err, w.Close()); err != nil {
 		return err
 	}
