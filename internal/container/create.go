@@ -307,8 +307,9 @@ func explainFork(err error, sys *syscall.SysProcAttr) error {
 		return &advised{err, "an ordinary user needs a user namespace (ostia spec --rootless)"}
 	case err == syscall.ENOSPC:
 		return &advised{err, "a limit of namespaces is reached (/proc/sys/user/max_*_namespaces)"}
-	case (err == syscall.ENOMEM || err == syscall.E2BIG) && sys.UseCgroupFD:
-		// E2BIG: there was no page for the one argument that a stage has.
+	case (err == syscall.ENOMEM || err == syscall.E2BIG || err == syscall.ENOENT) && sys.UseCgroupFD:
+		// E2BIG: there was no page for the one argument that a stage has. ENOENT: no
+		// inode for /proc/self/fd/N.
 		return &advised{err, "the memory limit is too small to start in (linux.resources.memory.limit)"}
 	case err == syscall.EAGAIN:
 		return &advised{err, "a limit of processes is reached (pids cgroup or RLIMIT_NPROC)"}
