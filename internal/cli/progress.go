@@ -52,9 +52,11 @@ func (p *progress) show(since time.Time) {
 	}
 }
 
-// step says what comes now.
+// step says what comes now, "" that nothing more does.
 func (p *progress) step(name string) {
-	if p.steps != nil {
+	if name == "" {
+		p.end()
+	} else if p.steps != nil {
 		p.steps <- name
 	}
 }

@@ -32,7 +32,7 @@ type CriuOptions struct {
 	FileLocks      bool
 	AutoDedup      bool
 	LazyPages      bool
-	Progress       func(step string) // told of every step; nil for nobody
+	Progress       func(step string) // told of every step, and "" at the end; nil for nobody
 }
 
 // CheckpointOptions are the options of checkpoint.

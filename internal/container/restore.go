@@ -50,6 +50,7 @@ func (r *Runtime) Restore(o RestoreOptions) (status int, err error) {
 	}
 	c.dir.Close()
 	c.dir = nil
+	o.step("")
 	if o.Detach {
 		return 0, nil
 	}
