@@ -141,23 +141,19 @@ func (c *restoration) make() error {
 		return err
 	}
 	c.mounts()
-	root, err := c.dir.MakeMountPoint()
-	if err != nil {
+	var err error
+	if c.q.Root, err = c.dir.Restoring(); err != nil {
 		return failed("state", c.dir.Path(), err)
 	}
-	c.q.Root = root
 	answer, err := c.perform()
-	if e := c.dir.RemoveMountPoint(); err == nil {
-		err = failed("state", c.dir.Path(), e)
+	if err == nil && c.byCRIU { // it has not told of it meanwhile
+		err = c.restored(answer.Pid)
 	}
 	if err != nil {
 		return err
 	}
-	if c.byCRIU {
-		// CRIU has told of it meanwhile, or not at all.
-		if err := c.restored(answer.Pid); err != nil {
-			return err
-		}
+	if err := c.dir.Restored(); err != nil {
+		return failed("state", c.dir.Path(), err)
 	}
 	return c.tellPid()
 }

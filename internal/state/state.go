@@ -274,14 +274,23 @@ func (d *Dir) OpenNotify() (int, error) {
 	return unix.Openat(d.fd, NotifyDir, unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 }
 
-// MakeMountPoint makes an empty folder in the container's and returns its path.
-func (d *Dir) MakeMountPoint() (string, error) {
-	err := unix.Mkdirat(d.fd, rootFolder, 0o700)
-	return d.Path() + "/" + rootFolder, err
+// Restoring says that the container's processes are being restored: until
+// Restored it is being created. It makes an empty folder in the container's, to
+// mount its root on, and returns the path.
+func (d *Dir) Restoring() (mountPoint string, err error) {
+	if err := unix.Mkdirat(d.fd, rootFolder, 0o700); err != nil {
+		return "", err
+	}
+	return d.Path() + "/" + rootFolder, unix.Mkfifoat(d.fd, newFifoFile, 0o600)
 }
 
-// RemoveMountPoint removes it.
-func (d *Dir) RemoveMountPoint() error { return unix.Unlinkat(d.fd, rootFolder, unix.AT_REMOVEDIR) }
+// Restored says that the container's first process is the one written down.
+func (d *Dir) Restored() error {
+	if err := unix.Unlinkat(d.fd, rootFolder, unix.AT_REMOVEDIR); err != nil {
+		return err
+	}
+	return unix.Unlinkat(d.fd, newFifoFile, 0)
+}
 
 // Created says that create has succeeded.
 func (d *Dir) Created() error { return unix.Renameat(d.fd, newFifoFile, d.fd, fifoFile) }
