@@ -35,7 +35,8 @@ func (c *creation) userNamespace(in *plan.Input, sys *syscall.SysProcAttr) {
 // ownStdio gives what this process has for standard streams to root of the
 // container's user namespace: an id that is not mapped there can neither open
 // them again as /dev/stdout nor give them to another. The stage gives them to
-// process.user. Devices are left alone, and so is what may not be given away.
+// process.user. Devices and a file to be read are left alone, and so is what may
+// not be given away.
 func ownStdio(l *spec.Linux) {
 	uid, gid := hostRoot(l.UIDMappings), hostRoot(l.GIDMappings)
 	if uid <= 0 && gid <= 0 {
@@ -43,7 +44,16 @@ func ownStdio(l *spec.Linux) {
 	}
 	for fd := range 3 {
 		var st unix.Stat_t
-		if unix.Fstat(fd, &st) == nil && st.Mode&(unix.S_IFREG|unix.S_IFIFO) != 0 {
+		if unix.Fstat(fd, &st) != nil {
+			continue
+		}
+		switch st.Mode & unix.S_IFMT {
+		case unix.S_IFREG:
+			if fd == 0 {
+				continue
+			}
+			fallthrough
+		case unix.S_IFIFO, unix.S_IFSOCK:
 			_ = unix.Fchown(fd, uid, gid)
 		}
 	}

@@ -58,7 +58,8 @@ func (c *compiler) rlimits(p *spec.Process) {
 // ownStdio gives the pipes, sockets and files that the process has for its
 // standard streams to its user, or opening /dev/stdout would be denied to all
 // but root. Devices stay whose they are: a terminal of the caller's outlives the
-// container. What may not be given away is left alone, as with runc and crun.
+// container. So does a file to be read, which may be anybody's. What may not be
+// given away is left alone, as with runc and crun.
 func (c *compiler) ownStdio(p *spec.Process) {
 	if p.Terminal || p.User.UID == 0 && p.User.GID == 0 {
 		return
@@ -67,9 +68,17 @@ func (c *compiler) ownStdio(p *spec.Process) {
 	for fd := range 3 {
 		give, next := c.NewLabel(), c.NewLabel()
 		c.Do("stat", unix.SYS_FSTAT, stage.Imm(fd), c.stat()).Else(next)
-		// Pipes, sockets and regular files have one of the two bits, the other types have none.
-		c.If(c.statMode().Val(), unix.S_IFREG|unix.S_IFIFO, 0, give)
-		c.Goto(next)
+		if fd == 0 {
+			socket := c.NewLabel()
+			c.If(c.statMode().Val(), unix.S_IFMT, unix.S_IFIFO, socket)
+			c.Goto(give)
+			c.Place(socket)
+			c.If(c.statMode().Val(), unix.S_IFMT, unix.S_IFSOCK, next)
+		} else {
+			// Pipes, sockets and regular files have one of the two bits, the other types have none.
+			c.If(c.statMode().Val(), unix.S_IFREG|unix.S_IFIFO, 0, give)
+			c.Goto(next)
+		}
 		c.Place(give)
 		c.Do("set owner", unix.SYS_FCHOWN, stage.Imm(fd), stage.Imm(int(int32(p.User.UID))), stage.Imm(int(int32(p.User.GID)))).Else(next)
 		c.Place(next)
