@@ -73,12 +73,13 @@ func hash(t *testing.T, path string) string {
 func TestReproducible(t *testing.T) {
 	one, two := copySources(t), copySources(t)
 	artefacts := []string{"ostia", "ostia-vmm", "ostia-criu"}
-	if _, err := exec.LookPath("dpkg-deb"); err == nil {
+	_, err := exec.LookPath("dpkg-deb")
+	if err == nil {
 		artefacts = append(artefacts, "build/ostia.deb")
 	}
 	for _, dir := range []string{one, two} {
 		run(t, dir, "make", "all")
-		if len(artefacts) == 3 {
+		if err == nil {
 			run(t, dir, "make", "deb", "DEB=build/ostia.deb")
 		}
 	}
