@@ -102,6 +102,7 @@ func (c *compiler) execute() {
 	// From here on the end of the socket tells that the runtime is gone. It may
 	// end as soon as it has given its word.
 	c.Do("forget the parent", unix.SYS_PRCTL, stage.Imm(unix.PR_SET_PDEATHSIG), stage.Imm(0))
+	c.blockDeadly()
 	if c.in.Ask {
 		c.find()
 		c.beJudged()
@@ -188,30 +189,47 @@ func (c *compiler) beJudged() {
 func (c *compiler) waitForStart() {
 	fds := &c.in.FDs
 	c.Do("close the socket", unix.SYS_CLOSE, stage.Imm(fds.Sync))
-	// A filter that is loaded already need not allow what it takes.
-	if c.isNew(unix.CLONE_NEWPID) && !c.in.Seccomp.Notify {
+	if c.endsBySignal() {
 		c.endBySignalUntil(fds.Start)
 	}
 	c.Do("wait for start", unix.SYS_READ, stage.Imm(fds.Start), c.report.head, stage.Imm(1))
 }
 
-// endBySignalUntil waits until fd can be read, or ends by a signal that ends
-// programs. A pid namespace's first process that has no handlers does not get
-// these (pid_namespaces(7)), unless they are blocked.
-func (c *compiler) endBySignalUntil(fd int) {
-	deadly := [...]unix.Signal{unix.SIGTERM, unix.SIGINT, unix.SIGHUP, unix.SIGQUIT}
-	const setSize, pending = 8, unix.POLLIN << 16 // of pollfd.revents
+// deadly are the signals that end a container that waits for start.
+var deadly = [...]unix.Signal{unix.SIGTERM, unix.SIGINT, unix.SIGHUP, unix.SIGQUIT}
+
+const sigsetSize = 8
+
+// endsBySignal reports whether it takes something for that: a pid namespace's
+// first process that has no handlers does not get signals
+// (pid_namespaces(7)), unless they are blocked. A filter that is loaded
+// already need not allow what it takes.
+func (c *compiler) endsBySignal() bool {
+	return c.in.Wait && c.isNew(unix.CLONE_NEWPID) && !c.in.Seccomp.Notify
+}
+
+// blockDeadly has these signals kept from now on, before the runtime can say
+// that the container is there.
+func (c *compiler) blockDeadly() {
+	if !c.endsBySignal() {
+		return
+	}
 	set := uint64(0)
 	for _, sig := range deadly {
 		set |= 1 << (sig - 1)
 	}
-	blocked, before := c.U64(set), c.U64(0)
+	c.blocked, c.before = c.U64(set), c.U64(0)
+	c.Do("block signals", unix.SYS_RT_SIGPROCMASK, stage.Imm(unix.SIG_BLOCK), c.blocked, c.before, stage.Imm(sigsetSize))
+}
+
+// endBySignalUntil waits until fd can be read, or ends by a blocked signal.
+func (c *compiler) endBySignalUntil(fd int) {
+	const pending = unix.POLLIN << 16 // of pollfd.revents
 	polled := c.U32(uint32(fd), unix.POLLIN, 0, unix.POLLIN)
 	signals, revents := stage.CellAt(polled, 8), stage.CellAt(polled, 12)
 	none := c.NewLabel()
-	zero, size := stage.Imm(0), stage.Imm(setSize)
-	c.Do("block signals", unix.SYS_RT_SIGPROCMASK, stage.Imm(unix.SIG_BLOCK), blocked, before, size)
-	c.Do("signalfd", unix.SYS_SIGNALFD4, stage.Imm(-1), blocked, size, stage.Imm(unix.SFD_CLOEXEC)).To(signals)
+	zero, size := stage.Imm(0), stage.Imm(sigsetSize)
+	c.Do("signalfd", unix.SYS_SIGNALFD4, stage.Imm(-1), c.blocked, size, stage.Imm(unix.SFD_CLOEXEC)).To(signals)
 	c.Do("wait for start or a signal", unix.SYS_PPOLL, polled, stage.Imm(2), zero, zero, zero)
 	c.If(revents.Val(), pending, pending, none)
 	c.Do("read the signal", unix.SYS_READ, signals.Val(), c.report.head, stage.Imm(HeadSize))
@@ -223,7 +241,7 @@ func (c *compiler) endBySignalUntil(fd int) {
 	}
 	c.Place(none)
 	c.Do("close", unix.SYS_CLOSE, signals.Val())
-	c.Do("unblock signals", unix.SYS_RT_SIGPROCMASK, stage.Imm(unix.SIG_SETMASK), before, zero, size)
+	c.Do("unblock signals", unix.SYS_RT_SIGPROCMASK, stage.Imm(unix.SIG_SETMASK), c.before, zero, size)
 }
 
 // tooLate is the end of a container whose execve failed after start had

@@ -24,6 +24,7 @@ func (c *compiler) startMachine() {
 	// As in execute: the runtime may end as soon as it has given its word, and
 	// the end of the socket tells the child that it is gone.
 	c.Do("forget the parent", unix.SYS_PRCTL, stage.Imm(unix.PR_SET_PDEATHSIG), stage.Imm(0))
+	c.blockDeadly()
 	c.judgeInChild()
 	if c.in.Wait {
 		c.waitForStart()

@@ -118,6 +118,8 @@ type compiler struct {
 	argv       stage.Arg
 	env        stage.Arg
 	fprog      stage.Arg   // the seccomp filter, made once
+	blocked    stage.Arg   // set of signals that are blocked until start
+	before     stage.Arg   // set of those that were blocked before
 	home       stage.Arg   // HOME=..., to be filled in
 	names      []string    // candidates
 	paths      []stage.Arg // the same
