@@ -233,6 +233,13 @@ func arrangeMounts(dir string, trees []hierarchy) error {
 		return err
 	}
 	defer unix.Close(scratch)
+	if err := syscall.Mount("", "/", "", syscall.MS_REC|syscall.MS_PRIVATE, ""); err != nil {
+		return fmt.Errorf("private mounts: %w", err)
+	}
+	// What is mounted below /sys would stay in mountinfo, hidden: podman unmounts what it reads there.
+	if err := unix.Unmount("/sys", unix.MNT_DETACH); err != nil {
+		return fmt.Errorf("unmount of /sys: %w", err)
+	}
 	shm := uintptr(syscall.MS_NOSUID | syscall.MS_NODEV)
 	type mount struct {
 		source, target, kind string
@@ -240,7 +247,6 @@ func arrangeMounts(dir string, trees []hierarchy) error {
 		data                 string
 	}
 	steps := []mount{
-		{"", "/", "", syscall.MS_REC | syscall.MS_PRIVATE, ""},
 		{"proc", "/proc", "proc", 0, ""},
 		{"sysfs", "/sys", "sysfs", 0, ""}, // of the new network namespace
 		{"devpts", "/dev/pts", "devpts", 0, "newinstance,gid=5,mode=620,ptmxmode=666"},
