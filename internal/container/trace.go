@@ -66,8 +66,7 @@ func (t *trace) write(p *plan.Plan) error {
 	defer unix.Close(t.file)
 	b := []byte(`{"displayTimeUnit":"ns","traceEvents":[` + "\n" +
 		`{"name":"thread_name","ph":"M","pid":1,"tid":1,"args":{"name":"ostia"}},` + "\n" +
-		`{"name":"thread_name","ph":"M","pid":1,"tid":2,"args":{"name":"stage"}},` + "\n" +
-		`{"name":"thread_name","ph":"M","pid":1,"tid":3,"args":{"name":"machine"}}`)
+		`{"name":"thread_name","ph":"M","pid":1,"tid":2,"args":{"name":"stage"}}`)
 	at := t.start
 	for _, ph := range t.phases {
 		b = t.event(b, ph.name, 1, at, ph.end)
@@ -107,6 +106,9 @@ func (t *trace) ops(b []byte, p *plan.Plan) []byte {
 func (t *trace) machine(b []byte, at, before int64) []byte {
 	text := make([]byte, 4096)
 	n, _ := unix.Pread(t.fd, text, at)
+	if n > 0 {
+		b = append(b, ",\n"+`{"name":"thread_name","ph":"M","pid":1,"tid":3,"args":{"name":"machine"}}`...)
+	}
 	for line := range strings.Lines(string(text[:max(n, 0)])) {
 		when, name, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
 		end, err := strconv.ParseInt(when, 10, 64)
