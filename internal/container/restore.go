@@ -98,7 +98,7 @@ func (c *restoration) begin() (err error) {
 		return err
 	}
 	if c.dir, err = state.Create(c.r.Root, c.o.ID); err != nil {
-		return err
+		return stateFailed("create", c.r.Root+"/"+c.o.ID, err)
 	}
 	if err := c.make(); err != nil {
 		c.undo()
