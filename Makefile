@@ -143,14 +143,17 @@ bench: all
 	@test/deps demo
 	@$(GO) run ./bench -ostia $(RUNTIME) $(BENCH)
 
-# Every fuzz target for FUZZTIME, its corpus included.
+# Every fuzz target for FUZZTIME, its corpus included. The end of that time, which Go itself now and then takes for a failure
+# (go.dev/issue/75804), is none: what is found names its input.
 FUZZTIME ?= 60s
 fuzz:
 	@for pkg in $$($(GO) list ./...); do \
 		dir=$$($(GO) list -f '{{.Dir}}' $$pkg); \
 		for f in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\)(.*/\1/p' $$dir/*_test.go 2>/dev/null); do \
 			echo "fuzz: $$pkg $$f for $(FUZZTIME)"; \
-			$(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) $$pkg >build/fuzz.log 2>&1 || { cat build/fuzz.log; exit 1; }; \
+			$(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) $$pkg >build/fuzz.log 2>&1 || \
+				{ grep -q '^    context deadline exceeded$$' build/fuzz.log && ! grep -qE 'Failing input|hung|panic' build/fuzz.log; } || \
+				{ cat build/fuzz.log; exit 1; }; \
 		done; \
 	done
 
