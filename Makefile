@@ -165,7 +165,7 @@ $(LINT):
 	@mv build/golangci-lint $@
 
 lint: $(LINT)
-	@test -z "$$(gofmt -l . | tee /dev/stderr)"
+	@test -z "$$(gofmt -l . | tee -a /dev/stderr)"
 	@$(LINT) run ./...
 
 install: all
