@@ -12,7 +12,7 @@ export RUNTIME
 # A start of the Go 1.26 runtime is about 0.1 ms shorter without its new garbage collector; measure again with every release.
 # The commit is what `docker info` shows.
 BUILD = GOEXPERIMENT=nogreenteagc $(GO) build -trimpath $(OVERLAY) -ldflags "-s -w -X ostia/internal/cli.commit=$(COMMIT) $(GODEBUG_DEFAULT)"
-# The one file of that Go version that is replaced says why; another version is left as it is. A start then takes no stack of its first
+# What is replaced of that Go version says why in toolchain/; another version is left as it is. A start then takes no stack of its first
 # allocations for a profile that nobody reads, 4 % of an exec; //go:debug does not know that setting.
 ifneq ($(filter go1.26 go1.26.% go1.26-% go1.26rc%,$(shell $(GO) env GOVERSION)),)
 OVERLAY = -overlay build/overlay.json
@@ -32,9 +32,11 @@ all: build/overlay.json
 	@$(BUILD) -o ostia-vmm ./cmd/ostia-vmm
 	@$(BUILD) -o ostia-criu ./cmd/ostia-criu
 
-build/overlay.json: toolchain/cgroup_linux.go.txt FORCE
+build/overlay.json: FORCE
+ifdef OVERLAY
 	@mkdir -p $(@D)
-	@echo '{"Replace": {"'$$($(GO) env GOROOT)'/src/runtime/cgroup_linux.go": "$(CURDIR)/$<"}}' >$@
+	@GOOS= GOARCH= $(GO) run toolchain/overlay.go "$$($(GO) env GOROOT)" $(@D)
+endif
 
 demo: all
 	@test/deps demo
