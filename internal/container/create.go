@@ -71,7 +71,6 @@ func (r *Runtime) Create(o CreateOptions) error {
 // begin makes the container up to the point where its first process waits for
 // start, or has executed the entry point. If it fails, nothing is left.
 func (c *creation) begin() error {
-	launch.QuietSysmon()
 	if !state.ValidID(c.o.ID) {
 		return failed("container id", strconv.Quote(c.o.ID), ErrInvalidID)
 	}
@@ -96,6 +95,7 @@ func (c *creation) begin() error {
 	}
 	c.trace.phase("config")
 	c.net = networkNamespace(c.spec)
+	launch.QuietSysmon() // which exists once a goroutine has been started
 	filter, err := compileSeccomp(c.spec)
 	if err != nil {
 		return err

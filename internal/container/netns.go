@@ -28,12 +28,14 @@ func networkNamespace(s *spec.Spec) chan int {
 		return nil
 	}
 	made := make(chan int, 1)
-	runtime.GOMAXPROCS(2) // a start has one
 	go func() {
 		// The thread is in the namespace: it ends with this goroutine.
 		runtime.LockOSThread()
 		made <- makeNetworkNamespace()
 	}()
+	// A start has one. The goroutine comes first, and with it sysmon, which
+	// launch.QuietSysmon expects to be the first thread.
+	runtime.GOMAXPROCS(2)
 	return made
 }
 
