@@ -4,15 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"os"
-	"slices"
-	"strconv"
-	"strings"
 
-	"ostia/internal/file"
-	"ostia/internal/json"
-	"ostia/internal/linux"
-	"ostia/internal/mountinfo"
-	"ostia/internal/plan"
 	"ostia/internal/program"
 	"ostia/internal/spec"
 	"ostia/internal/state"
@@ -165,7 +157,11 @@ func (o *CheckpointOptions) checkParent(q *CriuRequest) error {
 // prepare opens the folders and sets the options that dump and restore share.
 func (c *criuRun) prepare(q *CriuRequest, o *CriuOptions, log string, config *spec.Spec) error {
 	if o.NetworkLock != "" {
-		if err := c.needs(31700, "--network-lock"); err != nil {
+		version := 31700
+		if o.NetworkLock == "skip" {
+			version = 31900
+		}
+		if err := c.needs(version, "--network-lock "+o.NetworkLock); err != nil {
 			return err
 		}
 	}
@@ -231,147 +227,6 @@ func criuConfig(s *spec.Spec) string {
 		return "/etc/criu/ostia.conf"
 	}
 	return "/etc/criu/runc.conf"
-}
-
-// The names that namespaces of others have among the images, as with runc.
-const (
-	externalNet = "extRootNetNS"
-	externalPid = "extRootPidNS"
-)
-
-// externalNamespaces leaves out namespaces that the container was put into.
-func externalNamespaces(q *CriuRequest, s *spec.Spec) error {
-	for i := range s.Linux.Namespaces {
-		n := &s.Linux.Namespaces[i]
-		var kind, name string
-		switch n.Flag {
-		case unix.CLONE_NEWNET:
-			kind, name = "net", externalNet
-		case unix.CLONE_NEWPID:
-			kind, name = "pid", externalPid
-		}
-		if kind == "" || n.Path == "" {
-			continue
-		}
-		var st unix.Stat_t
-		// Of the process, since the path may lead elsewhere by now.
-		if err := unix.Stat("/proc/"+strconv.Itoa(q.Pid)+"/ns/"+kind, &st); err != nil {
-			return failed("namespace", kind, err)
-		}
-		q.External = append(q.External, kind+"["+strconv.FormatUint(st.Ino, 10)+"]:"+name)
-	}
-	return nil
-}
-
-// external names the mounts and the descriptors that lead out of the container,
-// and notes the latter among the images.
-func external(q *CriuRequest, s *state.State, config *spec.Spec) error {
-	proc := "/proc/" + strconv.Itoa(s.Pid)
-	text, err := file.Read(proc + "/mountinfo")
-	if err != nil {
-		return failed("read", proc+"/mountinfo", err)
-	}
-	mounts := mountinfo.Parse(text)
-	if hasNamespace(config, unix.CLONE_NEWNS) {
-		if q.Mounts, err = externalMounts(proc, mounts, config, s.Rootfs); err != nil {
-			return err
-		}
-	}
-	e := json.NewEncoder("")
-	e.Array(func() {
-		for fd := range 3 {
-			key, ext, err := stdioKey(proc, fd, mounts)
-			if err == nil && ext && !slices.Contains(q.External, key) {
-				q.External = append(q.External, key)
-			}
-			e.String(key)
-		}
-	})
-	fd, err := unix.Openat(q.Images, descriptorsFile, unix.O_WRONLY|unix.O_CREAT|unix.O_TRUNC|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
-	if err == nil {
-		err = file.WriteAll(fd, e.Bytes())
-		unix.Close(fd)
-	}
-	return failed("write", descriptorsFile, err)
-}
-
-// nullDevice is what covers a masked file, and its name among the images.
-const nullDevice = "/dev/null"
-
-// externalMounts are the mounts of the container whose file system is not its
-// own: bind mounts, the cgroup file system, and the null device over masked
-// files.
-func externalMounts(proc string, mounts []mountinfo.Mount, s *spec.Spec, rootfs string) (list []CriuMount, err error) {
-	root, err := unix.Open(proc+"/root", unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return nil, failed("open", proc+"/root", err)
-	}
-	defer unix.Close(root)
-	for i := range s.Mounts {
-		if m := &s.Mounts[i]; isBind(m) || isCgroup(m) {
-			dest := "/" + plan.Destination(m, rootfs)
-			if point, _ := mountPoint(root, dest, mounts); point != "" {
-				list = append(list, CriuMount{point, dest})
-			}
-		}
-	}
-	for _, path := range s.Linux.MaskedPaths {
-		if point, isFile := mountPoint(root, path, mounts); isFile && point != "" {
-			list = append(list, CriuMount{point, nullDevice})
-		}
-	}
-	return list, nil
-}
-
-func isCgroup(m *spec.Mount) bool { return m.Type == "cgroup" || m.Type == "cgroup2" }
-
-// mountPoint is where in the container the mount lies that a path of it leads
-// to, by the container's own words: "" for none, or the root.
-func mountPoint(root int, path string, mounts []mountinfo.Mount) (point string, isFile bool) {
-	fd, err := linux.Openat2(root, path, &unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC, Resolve: unix.RESOLVE_IN_ROOT})
-	if err != nil {
-		return "", false
-	}
-	defer unix.Close(fd)
-	var st unix.Statx_t
-	if unix.Statx(fd, "", unix.AT_EMPTY_PATH, unix.STATX_MNT_ID|unix.STATX_TYPE, &st) != nil {
-		return "", false
-	}
-	for i := range mounts {
-		if mounts[i].ID == st.Mnt_id && mounts[i].Point != "/" {
-			return mounts[i].Point, st.Mode&unix.S_IFMT != unix.S_IFDIR
-		}
-	}
-	return "", false
-}
-
-// stdioKey is CRIU's name for one of the process's standard descriptors.
-// external says that it is a file that no mount of the container leads to.
-func stdioKey(proc string, fd int, mounts []mountinfo.Mount) (key string, external bool, err error) {
-	number := strconv.Itoa(fd)
-	buf := make([]byte, unix.PathMax)
-	n, err := unix.Readlink(proc+"/fd/"+number, buf)
-	if err != nil {
-		return "", false, err
-	}
-	key = string(buf[:n])
-	info, err := file.Read(proc + "/fdinfo/" + number)
-	var st unix.Stat_t
-	if err == nil {
-		err = unix.Stat(proc+"/fd/"+number, &st)
-	}
-	_, text, found := strings.Cut(info, "mnt_id:\t")
-	text, _, _ = strings.Cut(text, "\n")
-	id, e := strconv.ParseUint(text, 10, 64)
-	if err != nil || !found || e != nil || key == "" || key[0] != '/' {
-		return key, false, err // a pipe, a socket
-	}
-	for i := range mounts {
-		if mounts[i].ID == id {
-			return key, false, nil
-		}
-	}
-	return "file[" + strconv.FormatUint(id, 16) + ":" + strconv.FormatUint(st.Ino, 16) + "]", true, nil
 }
 
 var errCheckpointMachine = errors.New("is a virtual machine, which CRIU cannot write down")

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"syscall"
 
+	"ostia/internal/cgroup"
 	"ostia/internal/file"
 	"ostia/internal/program"
 
@@ -184,10 +185,19 @@ func (c *criuRun) start(q *CriuRequest, fds []int) (*criuProcess, error) {
 	return &criuProcess{c, pid, p[0]}, nil
 }
 
-// finish has CRIU do it.
+// finish has CRIU do it. It mounts cgroup v2 for itself, with other options than
+// the host's (CRIU's issue 3029).
 func (p *criuProcess) finish(q *CriuRequest, notify func(*CriuEvent) error) (CriuAnswer, error) {
+	options, err := cgroup.ReadMountOptions()
+	if err != nil {
+		p.end()
+		return CriuAnswer{}, err
+	}
 	answer, err := p.run.perform(p.sock, q, notify)
 	p.end()
+	if e := options.Restore(); err == nil {
+		err = e
+	}
 	var reason *CriuError
 	if errors.As(err, &reason) && q.Log != "" {
 		err = p.run.explain(err)

@@ -8,7 +8,6 @@ import (
 	"ostia/internal/file"
 	"ostia/internal/json"
 	"ostia/internal/launch"
-	"ostia/internal/plan"
 	"ostia/internal/spec"
 	"ostia/internal/state"
 
@@ -140,8 +139,10 @@ func (c *restoration) make() error {
 	if err := c.join(); err != nil {
 		return err
 	}
-	c.mounts()
-	var err error
+	err := c.mounts()
+	if err != nil {
+		return err
+	}
 	if c.q.Root, err = c.dir.Restoring(); err != nil {
 		return failed("state", c.dir.Path(), err)
 	}
@@ -318,32 +319,15 @@ func (c *restoration) join() error {
 }
 
 // mounts says what is to be mounted where the container led out of itself.
-func (c *restoration) mounts() {
+func (c *restoration) mounts() error {
 	if !hasNamespace(c.spec, unix.CLONE_NEWNS) {
-		return
+		return nil
 	}
-	for i := range c.spec.Mounts {
-		m := &c.spec.Mounts[i]
-		source := m.Source
-		if isCgroup(m) {
-			source = c.cgroupSource()
-		} else if !isBind(m) {
-			continue
-		}
-		c.q.Mounts = append(c.q.Mounts, CriuMount{"/" + plan.Destination(m, c.rootfs), source})
+	list, err := outsideMounts(c.spec, c.rootfs, c.group)
+	for _, o := range list {
+		c.q.Mounts = append(c.q.Mounts, CriuMount{o.name, o.source})
 	}
-	if len(c.spec.Linux.MaskedPaths) > 0 {
-		c.q.Mounts = append(c.q.Mounts, CriuMount{nullDevice, nullDevice})
-	}
-}
-
-// cgroupSource is what the cgroup file system of the container is a bind mount
-// of, as at its creation.
-func (c *restoration) cgroupSource() string {
-	if c.group != nil && c.group.V2 && hasNamespace(c.spec, unix.CLONE_NEWCGROUP) {
-		return c.group.Dirs[0].Path
-	}
-	return "/sys/fs/cgroup"
+	return err
 }
 
 // ownsNamespace reports whether the namespace is made for this container.

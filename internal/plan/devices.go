@@ -46,6 +46,20 @@ func (c *compiler) devices() {
 	}
 }
 
+// DevicePaths are those of the device nodes that a container in a user namespace
+// gets from the host, each the host's of that path.
+func DevicePaths(s *spec.Spec) (list []string) {
+	for _, d := range standardDevices() {
+		list = append(list, d.Path)
+	}
+	for i := range s.Linux.Devices {
+		if d := &s.Linux.Devices[i]; d.Type != 'p' {
+			list = append(list, "/"+clean(d.Path))
+		}
+	}
+	return list
+}
+
 // devDir is a descriptor of the container's /dev.
 func (c *compiler) devDir() stage.Cell {
 	for i := range c.attached {
