@@ -207,7 +207,7 @@ func mountPoint(root int, path string, mounts []mountinfo.Mount) (point string, 
 
 // stdioKey is CRIU's name for one of the process's standard descriptors.
 // external says that it is a file that no mount of the container leads to. A
-// terminal of outside is none: it takes --shell-job, and gives way to that of
+// terminal of outside is none: CRIU would take it for a file that it cannot
 // restore.
 func stdioKey(proc string, fd int, mounts []mountinfo.Mount) (key string, external bool, err error) {
 	number := strconv.Itoa(fd)
