@@ -33,7 +33,7 @@ func (o MountOptions) Restore() error {
 	}
 	fs, err := unix.Fspick(unix.AT_FDCWD, o.point, unix.FSPICK_CLOEXEC)
 	if err != nil {
-		return &Error{"options of", o.point, err}
+		return &Error{"set the mount options of", o.point, err}
 	}
 	defer unix.Close(fs)
 	for option := range strings.SplitSeq(o.options, ",") {
@@ -41,11 +41,11 @@ func (o MountOptions) Restore() error {
 			continue // of the super block, which the context has as it is
 		}
 		if err := unix.FsconfigSetFlag(fs, option); err != nil {
-			return &Error{"option " + option + " of", o.point, err}
+			return &Error{"set the mount option " + option + " of", o.point, err}
 		}
 	}
 	if err := unix.FsconfigReconfigure(fs); err != nil {
-		return &Error{"options of", o.point, err}
+		return &Error{"set the mount options of", o.point, err}
 	}
 	return nil
 }

@@ -39,7 +39,6 @@ type execution struct {
 // Exec runs another process in the container and returns its exit status (0
 // with Detach).
 func (r *Runtime) Exec(id string, o ExecOptions) (status int, err error) {
-	launch.QuietSysmon()
 	e := &execution{r: r, o: &o}
 	if e.trace, err = newTrace(o.Trace); err != nil {
 		return 0, err

@@ -71,7 +71,6 @@ func (c *restoration) close() {
 
 // begin makes the container with its processes. If it fails, nothing is left.
 func (c *restoration) begin() (err error) {
-	launch.QuietSysmon()
 	if !state.ValidID(c.o.ID) {
 		return ErrInvalidID
 	}

@@ -9,7 +9,8 @@ import (
 // QuietSysmon gives the Go runtime's monitor thread a coarse timer. While a
 // runtime waits for its child, sysmon looks for work 50,000 times a second for
 // a start: a tenth of the CPU time of a whole run. It is the first thread that
-// Go makes; should the number be another's, nothing happens.
+// Go makes, with the first goroutine (toolchain/overlay.go): before that, or
+// should the number be another's, nothing happens.
 func QuietSysmon() {
 	pid := unix.Getpid()
 	if unix.Tgkill(pid, pid+1, 0) != nil {
