@@ -23,7 +23,7 @@ func (in *invocation) answer() error {
 func overview() string {
 	s := "ostia runs OCI containers.\n\nusage: ostia [flags] COMMAND [flags] [ARG...]\n\ncommands\n"
 	for _, c := range commands {
-		s += "  " + pad(c.name, 10) + c.summary + "\n"
+		s += "  " + pad(c.name, 12) + c.summary + "\n"
 	}
 	return s + "\nflags\n" + flagList(globalFlags[:]) + "\nostia COMMAND --help explains a command.\n"
 }
