@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 )
 
 var everyCall = flag.Bool("all", false, "TestKilledAnywhere: kill at every system call, not at a sample")
@@ -35,10 +36,11 @@ func TestKilledAnywhere(t *testing.T) {
 		before  [][]string     // commands that bring the container where the traced one finds it
 		command []string
 		lives   bool   // the container must be running afterwards
+		starts  bool   // it must be running afterwards, or be there to be started
 		needs   string // a cgroup controller
 	}{
 		{name: "create", command: words("create -b BUNDLE ID")},
-		{name: "start", before: [][]string{words("create -b BUNDLE ID")}, command: words("start ID")},
+		{name: "start", before: [][]string{words("create -b BUNDLE ID")}, command: words("start ID"), starts: true},
 		{name: "run", command: words("run -b BUNDLE ID"), config: map[string]any{"/process/args": words("true")}},
 		{name: "run-detach", command: words("run -d -b BUNDLE ID")},
 		{name: "run-hooks", command: words("run -b BUNDLE ID"), config: map[string]any{"/process/args": words("true"), "/hooks": hooks()}},
@@ -80,7 +82,7 @@ func TestKilledAnywhere(t *testing.T) {
 			}
 			b.clean(t, "not killed")
 			kills := 0
-			for _, at := range all.moments() {
+			for _, at := range all.moments(c.starts) {
 				prepare()
 				before := b.pid()
 				got := b.trace(t, c.command, &at)
@@ -89,6 +91,9 @@ func TestKilledAnywhere(t *testing.T) {
 				}
 				if c.lives && (b.pid() != before || before == 0) {
 					t.Errorf("%v: the container has pid %d, had %d", at, b.pid(), before)
+				}
+				if c.starts {
+					b.startAgain(t, at.String())
 				}
 				if out, err := b.ostia("list"); err != nil {
 					t.Errorf("%v: list: %v\n%s", at, err, out)
@@ -103,6 +108,26 @@ func TestKilledAnywhere(t *testing.T) {
 				t.Error("nothing was killed")
 			}
 		})
+	}
+}
+
+// startAgain starts a container whose start was killed, unless it runs, and
+// requires that it executes its entry point.
+func (b *bench) startAgain(t *testing.T, when string) {
+	t.Helper()
+	out, err := b.ostia("start", "ID")
+	if err != nil && !strings.Contains(out, "(it is running)") {
+		t.Errorf("%s: start once more: %v\n%s", when, err, out)
+	}
+	exe := "/proc/" + strconv.Itoa(b.pid()) + "/exe"
+	for end := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+		program, err := os.Readlink(exe)
+		if strings.HasSuffix(program, "/bin/busybox") {
+			return
+		}
+		if err != nil || time.Now().After(end) {
+			t.Fatalf("%s: the first process is %q: %v\nstart once more said: %s", when, program, err, out)
+		}
 	}
 }
 
@@ -296,17 +321,18 @@ type traced struct {
 	output         string
 }
 
-// moments are those at which to kill: all of them, or some of each third: the
+// moments are those at which to kill: every one, or some of each third: the
 // runtime at its own calls, the runtime at the stage's, the stage at its own.
-func (c *traced) moments() []moment {
+func (c *traced) moments(every bool) []moment {
+	every = every || *everyCall
 	most := 14
 	if os.Getenv("OSTIA_GUEST") != "" {
-		most = 3 // ten times slower there
+		most, every = 3, *everyCall // ten times slower there
 	}
 	var list []moment
 	sample := func(calls []int, ofStage, stage bool) {
 		step := 1 + len(calls)/most
-		if *everyCall {
+		if every {
 			step = 1
 		}
 		for n := step - 1; n < len(calls); n += step {

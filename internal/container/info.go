@@ -26,6 +26,16 @@ const (
 // ends, so it is never stored. A host that has run out of descriptors or memory
 // is an error: what cannot be looked at has not stopped.
 func (r *Runtime) status(d *state.Dir, s *state.State) (string, error) {
+	status, err := r.lastStatus(d, s)
+	if status == Created && !d.Waits() {
+		status = Running
+	}
+	return status, err
+}
+
+// lastStatus is status as the last command to its end has left it: a start may
+// have been killed since.
+func (r *Runtime) lastStatus(d *state.Dir, s *state.State) (string, error) {
 	creating, created := d.Fifo()
 	alive, err := s.Alive()
 	switch {

@@ -39,7 +39,7 @@ func (r *Runtime) Start(id, notifySocket string) error {
 
 func (r *Runtime) start(d *state.Dir, s *state.State, notifySocket string) (*notifier, error) {
 	id := s.ID
-	if st, err := r.status(d, s); err != nil {
+	if st, err := r.lastStatus(d, s); err != nil {
 		return nil, err
 	} else if st != Created {
 		return nil, failed("start", id, &statusError{ErrNotCreated, st})
@@ -51,6 +51,9 @@ func (r *Runtime) start(d *state.Dir, s *state.State, notifySocket string) (*not
 	if err := d.Start(); err != nil {
 		ready.close()
 		if err == unix.ENXIO {
+			if st, _ := r.status(d, s); st == Running {
+				return nil, failed("start", id, &statusError{ErrNotCreated, st})
+			}
 			err = ErrNotRunning
 		}
 		return nil, stateFailed("start", id, err)

@@ -303,19 +303,36 @@ func (d *Dir) Fifo() (creating, created bool) {
 	return creating, created
 }
 
-// Start writes to the exec fifo and removes it, that first: where it cannot be
-// removed nothing has been started. ENXIO: nobody waits there.
+// Waits reports whether a process waits at the exec fifo. None does where a
+// start was killed after it had written and before it had removed the fifo.
+func (d *Dir) Waits() bool {
+	fd, err := d.openFifo()
+	if err == nil {
+		unix.Close(fd)
+	}
+	return err != unix.ENXIO
+}
+
+func (d *Dir) openFifo() (int, error) {
+	return unix.Openat(d.fd, fifoFile, unix.O_WRONLY|unix.O_NONBLOCK|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+}
+
+// Start writes to the exec fifo and removes it, in this order: killed in
+// between it leaves a container that runs, not one that nothing can start. Where
+// the fifo could not be removed nothing is started. ENXIO: nobody waits there.
 func (d *Dir) Start() error {
-	fd, err := unix.Openat(d.fd, fifoFile, unix.O_WRONLY|unix.O_NONBLOCK|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err := unix.Faccessat(d.fd, ".", unix.W_OK, 0); err != nil {
+		return err
+	}
+	fd, err := d.openFifo()
 	if err != nil {
 		return err
 	}
 	defer unix.Close(fd)
-	if err := unix.Unlinkat(d.fd, fifoFile, 0); err != nil {
+	if _, err := unix.Write(fd, []byte{'s'}); err != nil {
 		return err
 	}
-	_, err = unix.Write(fd, []byte{'s'})
-	return err
+	return unix.Unlinkat(d.fd, fifoFile, 0)
 }
 
 // Remove removes the folder.
