@@ -25,7 +25,7 @@ COMMIT := $(shell git describe --always --abbrev=40 --dirty --exclude='*' 2>/dev
 BEHAVIOUR = $(filter-out test/vm test/build,$(patsubst %/,%,$(dir $(wildcard test/*_test.go test/*/*_test.go))))
 behaviour = $(filter-out test/engines,$(sort $(BEHAVIOUR)))
 
-.PHONY: all demo test unit cross behaviour guest engines engines-smoke test-vm test-vm-full test-vm-deps demo-vm bench fuzz lint install deb clean
+.PHONY: all demo test unit cross behaviour guest engines engines-smoke test-vm test-vm-full test-vm-deps demo-vm bench bench-vm fuzz lint install deb clean
 
 all: build/overlay.json
 	@$(BUILD) -o ostia ./cmd/ostia
@@ -145,6 +145,12 @@ demo-vm: all
 bench: all
 	@test/deps demo
 	@$(GO) run ./bench -ostia $(RUNTIME) $(BENCH)
+
+# The same for machines, beside QEMU's microvm with virtiofsd: BENCH="-only boot -n 3" measures a part of it and keeps the rest of bench/vm.json.
+bench-vm: all test-vm-deps
+	@$(GO) build -o build/guest ./test/guest
+	@$(GO) build -o build/bench-vm ./bench/vm
+	@build/guest -c 1 -m 3072 -t 60m -- sh -c 'test/vm/setup && modprobe vhost_vsock && build/bench-vm -before bench/vm.json $(BENCH)' </dev/null >build/vm.json && mv build/vm.json bench/vm.json
 
 # Every fuzz target for FUZZTIME, its corpus included. The end of that time, which Go itself now and then takes for a failure
 # (go.dev/issue/75804), is none: what is found names its input.

@@ -1,0 +1,175 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"ostia/internal/vm/guest"
+	"ostia/internal/vm/initramfs"
+	"ostia/internal/vm/prepare"
+	"ostia/internal/vm/wire"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	qemu      = "/usr/bin/qemu-system-x86_64"
+	virtiofsd = "/usr/lib/qemu/virtiofsd"
+	// What of a PC a guest does without; the clock is left, since Linux polls
+	// for one that is not there.
+	machineType = "microvm,acpi=on,rtc=on,pic=off,pit=off,isa-serial=off"
+	cid         = 3
+)
+
+// qemuArgs is the same machine as ostia's: size, devices, kernel, initramfs and
+// command line.
+func (f *field) qemuArgs(dir string) []string {
+	const mem = "512M"
+	return []string{
+		"-machine", f.machine + ",memory-backend=ram", "-accel", "kvm", "-cpu", "host", "-m", mem, "-smp", "1",
+		"-object", "memory-backend-memfd,id=ram,share=on,size=" + mem,
+		"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-global", "virtio-mmio.force-legacy=false",
+		"-chardev", "socket,id=root,path=" + dir + "/root.sock", "-device", "vhost-user-fs-device,chardev=root,tag=" + guest.Tag,
+		"-device", fmt.Sprintf("vhost-vsock-device,guest-cid=%d", cid), "-device", "virtio-rng-device", "-device", "virtio-balloon-device,free-page-reporting=on",
+		"-kernel", f.kernel, "-initrd", dir + "/initrd", "-append", prepare.Cmdline,
+	}
+}
+
+func (f *field) fsArgs(dir string) []string {
+	return []string{"--socket-path=" + dir + "/root.sock", "-o", "source=" + f.root() + ",cache=auto,sandbox=chroot,no_posix_lock"}
+}
+
+// peer is a machine of QEMU's that runs the same container in the same guest.
+type peer struct {
+	dir      string
+	fs, qemu *process
+}
+
+// prepareQEMU makes what an engine would have made before: a folder, with the
+// guest's description behind the initramfs.
+func (f *field) prepareQEMU() (*peer, error) {
+	dir, err := os.MkdirTemp(f.dir, "qemu-")
+	if err != nil {
+		return nil, err
+	}
+	return &peer{dir: dir}, f.describe(filepath.Join(dir, "initrd"))
+}
+
+// start starts virtiofsd and QEMU.
+func (p *peer) start(ctx context.Context, f *field) error {
+	var err error
+	if p.fs, err = f.start(ctx, virtiofsd, f.fsArgs(p.dir)...); err != nil {
+		return err
+	}
+	for {
+		if _, err := os.Stat(p.dir + "/root.sock"); err == nil {
+			break
+		}
+		if ctx.Err() != nil {
+			return fmt.Errorf("virtiofsd: %w: %s", ctx.Err(), p.fs.said())
+		}
+		time.Sleep(time.Millisecond)
+	}
+	p.qemu, err = f.start(ctx, qemu, f.qemuArgs(p.dir)...)
+	return err
+}
+
+// why adds what both have said to an error.
+func (p *peer) why(err error) error {
+	for _, x := range []*process{p.qemu, p.fs} {
+		if x != nil && err != nil {
+			if said := x.said(); said != "" {
+				err = fmt.Errorf("%w: %s: %s", err, filepath.Base(x.cmd.Path), said)
+			}
+		}
+	}
+	return err
+}
+
+func (p *peer) end() {
+	for _, x := range []*process{p.qemu, p.fs} {
+		if x != nil {
+			x.kill()
+		}
+	}
+	_ = os.RemoveAll(p.dir)
+}
+
+// describe writes ostia's initramfs with the container's description behind it,
+// as the monitor puts it into memory.
+func (f *field) describe(path string) error {
+	text, err := os.ReadFile(f.dir + "/config.json")
+	if err != nil {
+		return err
+	}
+	config, sysctls, err := guest.Config(text, func(path string) (string, error) { return path, nil })
+	if err != nil {
+		return err
+	}
+	machine, err := json.Marshal(guest.Machine{Config: string(config), Sysctls: sysctls})
+	if err != nil {
+		return err
+	}
+	archive, err := os.ReadFile(f.initrd)
+	if err != nil {
+		return err
+	}
+	for len(archive)%4 != 0 {
+		archive = append(archive, 0)
+	}
+	return os.WriteFile(path, append(archive, initramfs.Extra(machine)...), 0o600)
+}
+
+// hear listens for the agents of QEMU's guests, as ostia's monitor does, and
+// reads what they and their processes say. No input is given.
+func hear() error {
+	for _, port := range []uint32{wire.ControlPort, wire.StreamPort} {
+		fd, err := unix.Socket(unix.AF_VSOCK, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+		if err != nil {
+			return fmt.Errorf("vsock: %w (modprobe vhost_vsock)", err)
+		}
+		if err = unix.Bind(fd, &unix.SockaddrVM{CID: unix.VMADDR_CID_ANY, Port: port}); err == nil {
+			err = unix.Listen(fd, 8)
+		}
+		if err != nil {
+			return fmt.Errorf("vsock port %d: %w", port, err)
+		}
+		go accept(fd)
+	}
+	return nil
+}
+
+func accept(listener int) {
+	for {
+		fd, _, err := unix.Accept4(listener, unix.SOCK_CLOEXEC)
+		if err != nil {
+			continue
+		}
+		go func() {
+			c := os.NewFile(uintptr(fd), "vsock")
+			_, _ = io.Copy(os.Stderr, onlyFaults{c})
+			c.Close()
+		}()
+	}
+}
+
+// onlyFaults reads to the end and gives on what the agent complains of.
+type onlyFaults struct{ r io.Reader }
+
+func (o onlyFaults) Read(b []byte) (int, error) {
+	n, err := o.r.Read(b)
+	if s := string(b[:n]); !strings.Contains(s, `"failed"`) && !strings.Contains(s, `"fault"`) {
+		n = 0
+	}
+	if n == 0 && err == nil {
+		return 0, nil
+	}
+	return n, err
+}
