@@ -43,7 +43,7 @@ func Socket() (ours, stages int, err error) {
 // with the thread that forked it: threads of Go end with the process unless a
 // goroutine locked to one ends, which none does here.
 func Start(p *plan.Plan, files []uintptr, sys *syscall.SysProcAttr, sock int, dir string) (*Stage, error) {
-	fd, err := memfile(p.Image(), len(files), dir)
+	fd, err := memfile(p.Image(), files, dir)
 	if err != nil {
 		return nil, err
 	}
@@ -73,9 +73,9 @@ func useEveryCPU() {
 
 // memfile puts the image into a file that nobody can change and that has no
 // name (CVE-2019-5736): a sealed memfd, or where the host forbids executable
-// ones (vm.memfd_noexec=2), an unnamed file in dir. The descriptor lies above
-// those that the fork moves into place.
-func memfile(image []byte, files int, dir string) (int, error) {
+// ones (vm.memfd_noexec=2), an unnamed file in dir. The descriptor lies where
+// the fork, which moves files into place, does not overwrite it.
+func memfile(image []byte, files []uintptr, dir string) (int, error) {
 	fd, err := unix.MemfdCreate("ostia", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING|unix.MFD_EXEC)
 	if err == unix.EINVAL { // before Linux 6.3
 		fd, err = unix.MemfdCreate("ostia", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
@@ -94,10 +94,10 @@ func memfile(image []byte, files int, dir string) (int, error) {
 	if _, err := unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, seals); err != nil {
 		return -1, err
 	}
-	return above(fd, files)
+	return outOfTheWay(fd, files)
 }
 
-func tmpfile(image []byte, files int, dir string) (int, error) {
+func tmpfile(image []byte, files []uintptr, dir string) (int, error) {
 	w, err := unix.Open(dir, unix.O_TMPFILE|unix.O_RDWR|unix.O_CLOEXEC, 0o700)
 	if err != nil {
 		return -1, err
@@ -113,17 +113,29 @@ func tmpfile(image []byte, files int, dir string) (int, error) {
 		return -1, err
 	}
 	defer unix.Close(r)
-	return above(r, files)
+	return outOfTheWay(r, files)
 }
 
-// above duplicates fd to a number that the fork does not overwrite. A low one,
-// since growing the table of a threaded process past 64 takes milliseconds.
-func above(fd, files int) (int, error) {
-	high, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, max(files, 32))
+// outOfTheWay duplicates fd to a number that syscall.ForkExec does not
+// overwrite: it uses those below len(files), and from one above both that and
+// the highest of files on as many again, and two for its pipe. A low one, since
+// growing the table of a threaded process past 64 takes milliseconds.
+func outOfTheWay(fd int, files []uintptr) (int, error) {
+	top := len(files)
+	for _, f := range files {
+		if f != ^uintptr(0) {
+			top = max(top, int(f))
+		}
+	}
+	moved, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, len(files))
+	if err == nil && moved > top {
+		unix.Close(moved)
+		moved, err = unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, top+len(files)+3)
+	}
 	if err == unix.EINVAL { // the number itself is over the limit
 		err = unix.EMFILE
 	}
-	return high, err
+	return moved, err
 }
 
 // Report is a message of a stage (see plan.ReportOp).
