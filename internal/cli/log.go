@@ -60,7 +60,15 @@ func (in *invocation) report(err error) {
 }
 
 // warn says what has gone wrong without being a failure.
-func (in *invocation) warn(err error) { in.say("warning", err.Error()) }
+func (in *invocation) warn(err error) {
+	switch in.text("log-level") {
+	case "error", "fatal", "panic":
+		if !in.is("debug") {
+			return
+		}
+	}
+	in.say("warning", err.Error())
+}
 
 func (in *invocation) say(level, message string) {
 	asJSON := in.text("log-format") == "json"

@@ -2,7 +2,6 @@ package container
 
 import (
 	"errors"
-	"math/bits"
 	"os"
 	"slices"
 	"strings"
@@ -48,17 +47,9 @@ func (c *check) host() {
 		c.rootfs = absolute(c.bundle, c.spec.Root.Path)
 		c.checkRootfs()
 	}
-	if c.spec.Process != nil && c.spec.Process.Capabilities != nil {
-		for _, name := range c.spec.Process.Capabilities.Unknown {
-			c.refuse("process.capabilities", errors.New(name+" is no capability of this kernel: it is ignored"))
-			c.list[len(c.list)-1].Warning = true
-		}
-		caps := c.spec.Process.Capabilities
-		if lost := caps.Ambient &^ (caps.Permitted & caps.Inheritable); lost != 0 {
-			name := spec.CapabilityName(bits.TrailingZeros64(lost))
-			c.refuse("process.capabilities.ambient", errors.New(name+" is ignored: add it to permitted and to inheritable"))
-			c.list[len(c.list)-1].Warning = true
-		}
+	for _, err := range lostCapabilities(c.spec.Process) {
+		c.add(err)
+		c.list[len(c.list)-1].Warning = true
 	}
 }
 

@@ -65,6 +65,7 @@ func (r *Runtime) Create(o CreateOptions) error {
 		c.undo()
 		return c.report("create", stateFailed("create", r.Root+"/"+o.ID, err))
 	}
+	r.warnOfLost(c.spec.Process)
 	return nil
 }
 

@@ -103,6 +103,7 @@ func (r *Runtime) Exec(id string, o ExecOptions) (status int, err error) {
 		e.stage.Kill()
 		return 0, err
 	}
+	r.warnOfLost(e.process)
 	if o.Detach {
 		return 0, nil
 	}
@@ -189,13 +190,17 @@ func (e *execution) makeProcess() (*spec.Process, error) {
 		for _, name := range o.Caps {
 			bit, ok := spec.CapabilityBit(strings.ToUpper(name))
 			if !ok {
-				return nil, failed("--cap", name, errors.New("unknown capability: use a name of capabilities(7), like CAP_NET_ADMIN"))
+				caps.Unknown = append(caps.Unknown[:len(caps.Unknown):len(caps.Unknown)], name)
+				continue
 			}
 			caps.Bounding |= 1 << bit
 			caps.Effective |= 1 << bit
 			caps.Permitted |= 1 << bit
-			// Only what is inheritable can be ambient (capabilities(7)).
-			caps.Ambient |= caps.Inheritable & (1 << bit)
+			// Only what is inheritable can be ambient (capabilities(7)): as with
+			// runc, a container without the one is not asked for the other.
+			if caps.Inheritable != 0 {
+				caps.Ambient |= 1 << bit
+			}
 		}
 		p.Capabilities = &caps
 	}

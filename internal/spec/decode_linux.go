@@ -82,7 +82,8 @@ func decodeTimeOffsets(d *json.Decoder, l *Linux) {
 	})
 }
 
-func decodeDevice(d *json.Decoder) (v Device) {
+func decodeDevice(d *json.Decoder) Device {
+	v := Device{Major: noNumber, Minor: noNumber}
 	d.Object(func(key string) {
 		switch key {
 		case "path":

@@ -73,9 +73,7 @@ func decodeDeviceRule(d *json.Decoder) DeviceRule {
 					r.Access |= AccessWrite
 				case 'm':
 					r.Access |= AccessMknod
-				default:
-					d.Refuse("unknown access \"" + string(c) + "\": use r, w and m")
-				}
+				} // runc passes over what else is there
 			}
 		default:
 			d.Skip()

@@ -152,7 +152,8 @@ type TimeOffset struct {
 	Nanosecs uint32
 }
 
-// Device is a device node to make in the container.
+// Device is a device node to make in the container. A number that is not given
+// is negative: in a user namespace the node is the host's and needs none.
 type Device struct {
 	Path         string
 	Type         byte // 'c', 'b', 'p' ('u' is read as 'c')

@@ -2,6 +2,7 @@ package spec
 
 import (
 	"errors"
+	"math"
 	"strconv"
 	"strings"
 
@@ -305,7 +306,11 @@ func (p *problems) paths(s *Spec) {
 	}
 }
 
+// noNumber is a device number that is not given.
+const noNumber = math.MinInt64
+
 func (p *problems) devices(s *Spec) {
+	bound, _ := s.has(unix.CLONE_NEWUSER)
 	for i, d := range s.Linux.Devices {
 		pointer := at("linux.devices", i)
 		switch {
@@ -313,7 +318,12 @@ func (p *problems) devices(s *Spec) {
 			p.refuse(pointer+".path", strconv.Quote(d.Path)+" is not an absolute path")
 		case d.Type == 0:
 			p.refuse(pointer+".type", "missing: use c, b, u or p")
-		case d.Type != 'p' && (d.Major < 0 || d.Minor < 0 || d.Major > 0xfff || d.Minor > 0xfffff):
+		case d.Type == 'p' || bound && (d.Major == noNumber || d.Minor == noNumber):
+		case d.Major == noNumber:
+			p.refuse(pointer+".major", "missing: name the device that "+d.Path+" is")
+		case d.Minor == noNumber:
+			p.refuse(pointer+".minor", "missing: name the device that "+d.Path+" is")
+		case d.Major < 0 || d.Minor < 0 || d.Major > 0xfff || d.Minor > 0xfffff:
 			p.refuse(pointer, "major or minor is out of range (4095, 1048575)")
 		}
 	}
