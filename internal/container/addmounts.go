@@ -152,6 +152,10 @@ func (m *mounting) converse() error {
 			if err := makeTarget(m.stage, int(r.Value), t); err != nil {
 				return &mountError{t.For.Index, err}
 			}
+		case r.Milestone == plan.WantMode:
+			if err = tellMode(m.stage, r.Value); err == nil {
+				continue
+			}
 		default:
 			err = errors.New("the stage said something unknown")
 		}

@@ -1,6 +1,8 @@
 package container
 
 import (
+	"strconv"
+
 	"ostia/internal/launch"
 
 	"golang.org/x/sys/unix"
@@ -25,8 +27,15 @@ func copyUp(s *launch.Stage, from, to int) error {
 // maxDepth bounds a hostile tree.
 const maxDepth = 256
 
+// tellMode gives the stage a file's permissions as it needs them for a tmpfs.
+func tellMode(s *launch.Stage, mode int32) error {
+	text := strconv.FormatInt(int64(mode&0o7777|0o10000), 8)
+	return s.Tell(text[1:])
+}
+
 // copyTree copies the entries of one directory, and the directory's own mode
-// and owner, beneath descriptors: no name is followed.
+// and owner, beneath descriptors: no name is followed. The tmpfs itself has its
+// mode.
 func copyTree(src, dst, depth int) error {
 	if depth > maxDepth {
 		return unix.ELOOP
@@ -46,7 +55,7 @@ func copyTree(src, dst, depth int) error {
 		n, err := unix.ReadDirent(dir, buf)
 		if err != nil || n == 0 {
 			if err == nil {
-				err = copyMeta(dir, out)
+				err = copyMeta(dir, out, depth > 0)
 			}
 			return err
 		}
@@ -59,12 +68,12 @@ func copyTree(src, dst, depth int) error {
 	}
 }
 
-func copyMeta(src, dst int) error {
+func copyMeta(src, dst int, mode bool) error {
 	var st unix.Stat_t
 	if err := unix.Fstat(src, &st); err != nil {
 		return err
 	}
-	if err := unix.Fchown(dst, int(st.Uid), int(st.Gid)); err != nil {
+	if err := unix.Fchown(dst, int(st.Uid), int(st.Gid)); err != nil || !mode {
 		return err
 	}
 	return unix.Fchmod(dst, st.Mode&0o7777)
@@ -131,7 +140,7 @@ func copyRegular(dir, out int, name string) error {
 			return err
 		}
 		if n == 0 {
-			return copyMeta(src, dst)
+			return copyMeta(src, dst, true)
 		}
 		for b := buf[:n]; len(b) > 0; {
 			w, err := unix.Write(dst, b)

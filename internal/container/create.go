@@ -401,6 +401,8 @@ func (c *creation) milestone(r *launch.Report) (done bool, err error) {
 		err = c.idmapTaken(int(r.Value), int(r.HeadLen))
 	case plan.WantTarget:
 		err = makeTarget(c.stage, int(r.Value), c.plan.Targets[r.HeadLen])
+	case plan.WantMode:
+		return false, failed("mode", "", tellMode(c.stage, r.Value))
 	case plan.WantHome:
 		return false, failed("HOME", "", c.stage.Tell(homeOf("/proc/"+strconv.Itoa(c.stage.Pid)+"/root", c.spec.Process.User.UID)))
 	case plan.WantListener:

@@ -110,30 +110,21 @@ func Destination(m *spec.Mount, rootfs string) string {
 
 // tmpfs mounts a new tmpfs. It becomes read-only at the end: what follows may
 // need a folder in it. Unless an option gives its mode it has that of the
-// folder that it covers, else 1777.
+// folder that it covers, as an option: the kernel shows no other in its table.
 func (c *compiler) tmpfs(i int, m *spec.Mount, dest string, o *options, flags, resolve uint64) {
 	readonly := o.attr.set&unix.MOUNT_ATTR_RDONLY != 0
 	o.attr.set &^= unix.MOUNT_ATTR_RDONLY
-	mnt := c.filesystem(m.Type, m.Source, o)
-	inherit := !o.tmpcopyup && !slices.ContainsFunc(o.super, func(opt string) bool { return strings.HasPrefix(opt, "mode=") })
-	var mode stage.Cell
 	found := func(stage.Cell) {}
-	if inherit {
-		mode = c.Cell()
-		c.Set(mode, stage.Imm(0o1777))
-		found = func(fd stage.Cell) {
-			c.Do("stat", unix.SYS_FSTAT, fd.Val(), c.stat())
-			c.Set(mode, c.statMode().Val())
-		}
+	if !slices.ContainsFunc(o.super, func(opt string) bool { return strings.HasPrefix(opt, "mode=") }) {
+		o.inherited = c.Cell()
+		found = c.inheritMode(m.Type, o)
 	}
 	target := c.targetFound(dest, directory, flags, resolve, found)
+	mnt := c.filesystem(m.Type, m.Source, o)
 	if o.tmpcopyup {
 		c.copyUp(target, mnt)
 	}
 	c.attach(mnt, target)
-	if inherit {
-		c.Do("set mode", unix.SYS_FCHMODAT, mnt.Val(), c.Str("."), mode.Val())
-	}
 	c.setAttr(mnt, o.rattr, 0, true)
 	c.propagate(mnt, o.propagation)
 	if readonly {
@@ -141,6 +132,27 @@ func (c *compiler) tmpfs(i int, m *spec.Mount, dest string, o *options, flags, r
 	}
 	if !o.tmpcopyup {
 		c.attached = append(c.attached, attachment{dest, mnt})
+	}
+}
+
+// inheritMode has the runtime, which can count in octal, spell the mode of the
+// folder that is there. o.inherited is then the address of the option's text, in
+// front of the others where mount(2) takes them as one.
+func (c *compiler) inheritMode(typ string, o *options) func(fd stage.Cell) {
+	text, digits := c.Str("0000"), 0
+	if !contextual(typ, o) {
+		digits = len("mode=")
+		text = c.Str("mode=0000," + c.legacyOptions(o))
+		c.Set(o.inherited, text.Plus(len("mode=0000,")))
+	}
+	return func(fd stage.Cell) {
+		n := c.Cell()
+		c.Do("stat", unix.SYS_FSTAT, fd.Val(), c.stat())
+		c.Set(c.reportWord(ReportValue), c.statMode().Val())
+		c.milestone(WantMode)
+		c.Do("wait for the runtime", unix.SYS_READ, stage.Imm(c.in.FDs.Sync), text.Plus(digits), stage.Imm(len("0000"))).To(n)
+		c.Require("the runtime is gone", n.Val(), -1, len("0000"), unix.EPIPE)
+		c.Set(o.inherited, text)
 	}
 }
 
@@ -253,6 +265,14 @@ func (c *compiler) filesystem(typ, source string, o *options) stage.Cell {
 	if label := c.spec.Linux.MountLabel; label != "" && typ != "proc" && typ != "sysfs" && typ != "mqueue" {
 		set(unix.FSCONFIG_SET_STRING, c.mountContext(), label)
 	}
+	if o.inherited != 0 {
+		inherit, done := c.NewLabel(), c.NewLabel()
+		c.If(o.inherited.Val(), -1, 0, inherit)
+		c.Goto(done)
+		c.Place(inherit)
+		c.Do("option mode", unix.SYS_FSCONFIG, c.fsfd.Val(), stage.Imm(unix.FSCONFIG_SET_STRING), c.Str("mode"), o.inherited.Val(), stage.Imm(0))
+		c.Place(done)
+	}
 	for _, opt := range o.super {
 		if key, value, ok := strings.Cut(opt, "="); ok {
 			set(unix.FSCONFIG_SET_STRING, key, value)
@@ -307,15 +327,26 @@ func (c *compiler) legacyMount(typ, source string, o *options) stage.Cell {
 			flags |= f.ms
 		}
 	}
+	var data stage.Arg
+	if o.inherited != 0 {
+		data = o.inherited.Val()
+	} else {
+		data = c.Str(c.legacyOptions(o))
+	}
+	c.Do("mount "+typ, unix.SYS_MOUNT, c.Str(source), at, c.Str(typ), stage.Imm(int(flags)), data)
+	c.Do("clone", unix.SYS_OPEN_TREE, stage.Imm(unix.AT_FDCWD), at, stage.Imm(unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)).To(mnt)
+	c.Do("take off", unix.SYS_UMOUNT2, at, stage.Imm(unix.MNT_DETACH))
+	return mnt
+}
+
+// legacyOptions are the options of a file system as one string.
+func (c *compiler) legacyOptions(o *options) string {
 	super := o.super
 	if label := c.spec.Linux.MountLabel; label != "" {
 		// In quotes, because of the commas of its categories.
 		super = append(super[:len(super):len(super)], c.mountContext()+"=\""+label+"\"")
 	}
-	c.Do("mount "+typ, unix.SYS_MOUNT, c.Str(source), at, c.Str(typ), stage.Imm(int(flags)), c.Str(strings.Join(super, ",")))
-	c.Do("clone", unix.SYS_OPEN_TREE, stage.Imm(unix.AT_FDCWD), at, stage.Imm(unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)).To(mnt)
-	c.Do("take off", unix.SYS_UMOUNT2, at, stage.Imm(unix.MNT_DETACH))
-	return mnt
+	return strings.Join(super, ",")
 }
 
 // sysfsOr makes a detached mount of the entry's filesystem. The kernel gives a

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"ostia/internal/spec"
+	"ostia/internal/stage"
 
 	"golang.org/x/sys/unix"
 )
@@ -31,8 +32,9 @@ type options struct {
 	idmap, ridmap   bool
 	nofollowSource  bool
 	nofollowDest    bool
-	legacy          uintptr  // MS_* of the superblock, as mount(2) takes them
-	super           []string // options of the filesystem, as given
+	legacy          uintptr    // MS_* of the superblock, as mount(2) takes them
+	super           []string   // options of the filesystem, as given
+	inherited       stage.Cell // address of the option that gives a tmpfs its mode, 0 for none; see inheritMode
 }
 
 const atime = unix.MOUNT_ATTR__ATIME

@@ -47,6 +47,7 @@ const (
 	WantCopyUp                        // value: the directory to copy, head length: the tmpfs to copy it to, as descriptors of the stage
 	WantTarget                        // value: a descriptor of the stage; head length: which of Plan.Targets to make below it
 	WantDevices                       // waits for network devices in its network namespace
+	WantMode                          // value: the mode of a file; waits for its permissions in four octal digits
 	WantHome                          // waits for the text HOME=FOLDER
 	WantListener                      // value: the seccomp listener, a descriptor of the stage
 	WantCgroup                        // waits to be put into its cgroup
