@@ -312,6 +312,8 @@ func explainFork(err error, sys *syscall.SysProcAttr) error {
 		// E2BIG: there was no page for the one argument that a stage has. ENOENT: no
 		// inode for /proc/self/fd/N.
 		return &advised{err, "the memory limit is too small to start in (linux.resources.memory.limit)"}
+	case err == syscall.EBUSY && sys.UseCgroupFD:
+		return &advised{err, "the cgroup hands controllers to groups below it, and may then hold no process: choose another linux.cgroupsPath, or empty its cgroup.subtree_control"}
 	case err == syscall.EAGAIN:
 		return &advised{err, "a limit of processes is reached (pids cgroup or RLIMIT_NPROC)"}
 	}
