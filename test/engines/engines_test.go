@@ -63,11 +63,14 @@ func prepare(t *testing.T) shared {
 	if path == "" {
 		path = "../../ostia"
 	}
-	program, err := os.ReadFile(path)
-	check(t, err)
-	check(t, os.WriteFile(s.runtime, program, 0o755))
+	for _, part := range []string{"", "-criu"} { // ostia executes ostia-criu, which lies beside it
+		program, err := os.ReadFile(path + part)
+		check(t, err)
+		check(t, os.WriteFile(s.runtime+part, program, 0o755))
+	}
 	busybox := os.Getenv("BUSYBOX")
 	if busybox == "" {
+		var err error
 		busybox, err = exec.LookPath("busybox")
 		check(t, err)
 	}
@@ -152,17 +155,22 @@ func until(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 // condition answers a script's [condition]: cgroup2, whether /sys/fs/cgroup is
-// cgroup v2; guest, whether this is the guest.
+// cgroup v2; criu, whether CRIU works here; guest, whether this is the guest.
 func condition(name string) (bool, error) {
 	switch name {
 	case "cgroup2":
 		_, err := os.Stat("/sys/fs/cgroup/cgroup.procs")
 		return err == nil, nil
+	case "criu":
+		return exec.Command(filepath.Join(criuFolder(), "criu"), "check").Run() == nil, nil
 	case "guest":
 		return os.Getenv("OSTIA_GUEST") != "", nil
 	}
 	return false, fmt.Errorf("unknown condition %q", name)
 }
+
+// criuFolder is where test/deps puts CRIU, which is not installed.
+func criuFolder() string { return filepath.Join(os.Getenv("OSTIA_CACHE"), "criu/usr/sbin") }
 
 func check(t *testing.T, err error) {
 	t.Helper()

@@ -15,7 +15,7 @@ func TestPodman(t *testing.T) {
 	if out, err := exec.Command(p.command, "load", "-q", "-i", s.image).CombinedOutput(); err != nil {
 		t.Fatalf("podman load: %v\n%s", err, out)
 	}
-	s.run(t, "podman", "PATH="+filepath.Dir(p.command)+":"+os.Getenv("PATH"))
+	s.run(t, "podman", "PATH="+filepath.Dir(p.command)+":"+os.Getenv("PATH")+":"+criuFolder())
 }
 
 // podman is an engine without a daemon: a command with files of its own.
@@ -47,6 +47,7 @@ init_path = "`+packagesDir+`/usr/bin/tini-static"
 cgroup_manager = "cgroupfs"
 events_logger = "file"
 conmon_path = ["`+packagesDir+`/usr/bin/conmon"]
+conmon_env_vars = ["PATH=/usr/sbin:/usr/bin:/sbin:/bin:`+criuFolder()+`"]
 helper_binaries_dir = ["`+packagesDir+`/usr/bin", "`+packagesDir+`/usr/lib/podman"]
 runtime_supports_nocgroup = ["ostia"]
 `, 1)
