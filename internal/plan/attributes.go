@@ -89,7 +89,34 @@ func (c *compiler) session() {
 	if c.in.NoNewKeyring {
 		return
 	}
-	c.Do("session keyring", unix.SYS_KEYCTL, stage.Imm(unix.KEYCTL_JOIN_SESSION_KEYRING), c.Str("_ses."+c.in.ID)).Ignore(unix.ENOSYS)
+	join, name := stage.Imm(unix.KEYCTL_JOIN_SESSION_KEYRING), c.Str("_ses."+c.in.ID)
+	if c.in.Exec {
+		c.Do("session keyring", unix.SYS_KEYCTL, join, name).Ignore(unix.ENOSYS)
+		return
+	}
+	keyring, none, errno, done := c.Cell(), c.NewLabel(), c.Cell(), c.NewLabel()
+	c.Do("session keyring", unix.SYS_KEYCTL, join, name).To(keyring).Else(none)
+	c.Do("have exec find it", unix.SYS_KEYCTL, stage.Imm(unix.KEYCTL_SETPERM), keyring.Val(), stage.Imm(c.keyPermissions()))
+	c.Goto(done)
+	c.Place(none)
+	c.Set(errno, c.FailedErrno())
+	c.Expect("session keyring", errno, unix.ENOSYS)
+	c.Place(done)
+}
+
+// keyPermissions are those of a new session keyring and, as with runc, leave to
+// search it, without which exec would get one of its own: its owner's, or in a
+// user namespace, where the owner may be another, everybody's.
+func (c *compiler) keyPermissions() int {
+	const (
+		created     = 0x3f130000 // all for who possesses it; view, read and link for its owner
+		ownerSearch = 0x00080000
+		otherSearch = 0x00000008
+	)
+	if c.in.Host.UserNS {
+		return created | otherSearch
+	}
+	return created | ownerSearch
 }
 
 // hostname sets hostname and domainname.
