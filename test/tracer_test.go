@@ -131,6 +131,16 @@ func (tr *tracer) stopped(tid int, ws unix.WaitStatus) {
 	switch {
 	case th == nil: // the SIGSTOP that a new thread begins with
 		tr.threads[tid] = &thread{tgid(tid)}
+	case ws.TrapCause() == unix.PTRACE_EVENT_CLONE, ws.TrapCause() == unix.PTRACE_EVENT_FORK, ws.TrapCause() == unix.PTRACE_EVENT_VFORK:
+		// Here that SIGSTOP is taken from it: were the command killed first, it
+		// would stop for good, with nobody to trace it.
+		child, err := unix.PtraceGetEventMsg(tid)
+		if new := int(child); err == nil && tr.threads[new] == nil {
+			if _, err := unix.Wait4(new, &ws, unix.WALL, nil); err == nil && ws.Stopped() {
+				tr.threads[new] = &thread{tgid(new)}
+				unix.PtraceSyscall(new, 0)
+			}
+		}
 	case ws.StopSignal() == unix.SIGTRAP|0x80:
 		if nr, entry := systemCall(tid); entry {
 			tr.call(th, nr)
