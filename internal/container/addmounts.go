@@ -125,7 +125,7 @@ func (m *mounting) start(compile func(*plan.Input) (*plan.Plan, error), open fun
 		m.plan, err = compile(&m.in)
 	}
 	if err == nil {
-		m.stage, err = launch.Start(m.plan, f.list, &syscall.SysProcAttr{}, sock, m.dir.Path())
+		m.stage, err = launch.Start(m.plan, f.list, &syscall.SysProcAttr{}, -1, sock, m.dir.Path())
 	}
 	if err != nil {
 		unix.Close(sock)

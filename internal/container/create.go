@@ -269,7 +269,7 @@ func (c *creation) launch(filter plan.Seccomp) error {
 		unix.Close(sock)
 		return err
 	}
-	c.stage, err = launch.Start(c.plan, f.list, sys, sock, c.dir.Path())
+	c.stage, err = launch.Start(c.plan, f.list, sys, -1, sock, c.dir.Path())
 	if err != nil {
 		unix.Close(sock)
 		return failed("start the container's first process", "", explainFork(err, sys))

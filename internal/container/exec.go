@@ -2,7 +2,6 @@ package container
 
 import (
 	"errors"
-	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -265,15 +264,15 @@ func (e *execution) launch(d *state.Dir) error {
 		unix.Close(sock)
 		return err
 	}
-	if e.plan, err = plan.CompileExec(in); err != nil {
-		unix.Close(sock)
-		return err
+	err = e.start(f, in, sys, sock, d.Path())
+	if err == launch.ErrPidNS {
+		// The stage joins the pid namespace and forks once more, which takes 0.3 ms.
+		in.Cloned = 0
+		err = e.start(f, in, sys, sock, d.Path())
 	}
-	e.trace.phase("plan")
-	e.stage, err = launch.Start(e.plan, f.list, sys, sock, d.Path())
 	if err != nil {
 		unix.Close(sock)
-		return failed("start the process", "", explainFork(err, sys))
+		return err
 	}
 	e.trace.phase("fork")
 	return nil
@@ -287,7 +286,7 @@ func (e *execution) open(f *files, in *plan.Input, sys *syscall.SysProcAttr) err
 	}
 	in.FDs.PidNS = f.add(pidfd)
 	ownStdio(&e.spec.Linux)
-	in.Cloned = e.forkIntoPidNS(pidfd)
+	in.Cloned = forksIntoPidNS(e.spec.Linux.Namespaces)
 	if e.tty, err = openTerminal(e.process.Terminal, e.o.ConsoleSocket, e.o.Detach, f, in); err != nil {
 		return err
 	}
@@ -320,29 +319,36 @@ func (e *execution) open(f *files, in *plan.Input, sys *syscall.SysProcAttr) err
 	return joinCgroup(g, f, in, sys)
 }
 
-// forkIntoPidNS has the fork make its child in the container's pid namespace,
-// if there is one and nobody need join its user namespace first, and returns
-// CLONE_NEWPID then. Otherwise the stage joins it and forks once more, which
-// takes 0.3 ms. The namespace for children is this thread's alone, and the
-// runtime makes no thread from one that a goroutine is locked to.
-func (e *execution) forkIntoPidNS(pidfd int) uint64 {
-	own := false
-	for i := range e.spec.Linux.Namespaces {
-		switch e.spec.Linux.Namespaces[i].Flag {
+// start compiles the plan and forks its stage.
+func (e *execution) start(f *files, in *plan.Input, sys *syscall.SysProcAttr, sock int, dir string) (err error) {
+	if e.plan, err = plan.CompileExec(in); err != nil {
+		return err
+	}
+	e.trace.phase("plan")
+	pidNS := -1
+	if in.Cloned != 0 {
+		pidNS = int(f.list[in.FDs.PidNS])
+	}
+	e.stage, err = launch.Start(e.plan, f.list, sys, pidNS, sock, dir)
+	if err != nil && err != launch.ErrPidNS {
+		return failed("start the process", "", explainFork(err, sys))
+	}
+	return err
+}
+
+// forksIntoPidNS returns CLONE_NEWPID if the fork can make its child in the
+// container's pid namespace: there is one, and nobody need join its user
+// namespace first.
+func forksIntoPidNS(namespaces []spec.Namespace) (flag uint64) {
+	for i := range namespaces {
+		switch namespaces[i].Flag {
 		case unix.CLONE_NEWUSER:
 			return 0
 		case unix.CLONE_NEWPID:
-			own = true
+			flag = unix.CLONE_NEWPID
 		}
 	}
-	if !own {
-		return 0
-	}
-	runtime.LockOSThread()
-	if unix.Setns(pidfd, unix.CLONE_NEWPID) != nil { //nolint:forbidigo // for the fork's child only
-		return 0
-	}
-	return unix.CLONE_NEWPID
+	return flag
 }
 
 // converse serves the stage until it has executed the program.

@@ -227,7 +227,7 @@ func mappedUserNS(uids, gids []spec.IDMapping) (int, error) {
 	sys := &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWUSER, UidMappings: idMap(uids), GidMappings: idMap(gids), GidMappingsEnableSetgroups: true}
 	f := &files{list: []uintptr{none, none, none}}
 	f.add(theirs)
-	s, err := launch.Start(plan.Holder(3), f.list, sys, sock, "/")
+	s, err := launch.Start(plan.Holder(3), f.list, sys, -1, sock, "/")
 	f.close()
 	if err != nil {
 		return -1, err

@@ -38,44 +38,75 @@ func Socket() (ours, stages int, err error) {
 }
 
 // Start forks and executes the image of p. files are the stage's descriptors
-// 0, 1, 2 and on; a value of ^uintptr(0) leaves that number closed. sock is the
-// runtime's end of the socket. A stage that asks to die with its parent dies
-// with the thread that forked it: threads of Go end with the process unless a
-// goroutine locked to one ends, which none does here.
-func Start(p *plan.Plan, files []uintptr, sys *syscall.SysProcAttr, sock int, dir string) (*Stage, error) {
-	fd, err := memfile(p.Image(), files, dir)
+// 0, 1, 2 and on; a value of ^uintptr(0) leaves that number closed. pidNS is a
+// pidfd or a namespace, in whose pid namespace the child is made, or -1. sock
+// is the runtime's end of the socket. A stage that asks to die with its parent
+// dies with the thread that forked it: threads of Go end with the process
+// unless a goroutine locked to one ends, which none does here.
+func Start(p *plan.Plan, files []uintptr, sys *syscall.SysProcAttr, pidNS, sock int, dir string) (*Stage, error) {
+	image, err := memfile(p.Image(), len(files), dir)
 	if err != nil {
 		return nil, err
 	}
-	defer unix.Close(fd)
+	defer unix.Close(image)
 	s := &Stage{PidFD: -1, sock: sock, n: len(p.Candidates), buf: make([]byte, plan.MaxReport(len(p.Candidates))), forks: p.Forks}
-	sys.PidFD = &s.PidFD
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	useEveryCPU()
-	s.Pid, err = syscall.ForkExec("/proc/self/fd/"+strconv.Itoa(fd), []string{"ostia"}, &syscall.ProcAttr{Env: []string{}, Files: files, Sys: sys})
+	err = syscall.ENOSYS
+	if sys.Cloneflags&syscall.CLONE_NEWUSER == 0 {
+		err = s.vfork(image, files, sys, pidNS)
+	}
+	if err == syscall.ENOSYS {
+		err = s.forkExec(image, files, sys, pidNS)
+	}
 	if err != nil {
 		return nil, err
 	}
 	return s, nil
 }
 
-// useEveryCPU takes off the CPU affinity that this thread, and so its child, has
-// from the caller: a container has the CPUs of its cgroup, as with runc,
-// however systemd's CPUAffinity or taskset(1) bind who starts it.
-func useEveryCPU() {
-	var every [1024]byte // of 8192 CPUs, the most that Linux knows
-	for i := range every {
-		every[i] = 0xff
+// forkExec starts the image with Go's own fork, which writes the maps of a new
+// user namespace.
+func (s *Stage) forkExec(image int, files []uintptr, sys *syscall.SysProcAttr, pidNS int) error {
+	if pidNS >= 0 {
+		return ErrPidNS
 	}
+	// ForkExec uses the numbers below len(files), and from one above both that
+	// and the highest of files on as many again, and two for its pipe.
+	top := len(files)
+	for _, f := range files {
+		if f != closed {
+			top = max(top, int(f))
+		}
+	}
+	image, err := above(image, top+len(files)+3)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(image)
+	sys.PidFD = &s.PidFD
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	every := everyCPU()
 	_, _, _ = unix.RawSyscall(unix.SYS_SCHED_SETAFFINITY, 0, uintptr(len(every)), uintptr(unsafe.Pointer(&every)))
+	s.Pid, err = syscall.ForkExec("/proc/self/fd/"+strconv.Itoa(image), []string{"ostia"}, &syscall.ProcAttr{Env: []string{}, Files: files, Sys: sys})
+	return err
+}
+
+// everyCPU is a mask of 8192 CPUs, the most that Linux knows. It takes off the
+// affinity that a child has from the caller: a container has the CPUs of its
+// cgroup, as with runc, however systemd's CPUAffinity or taskset(1) bind who
+// starts it.
+func everyCPU() (mask [1024]byte) {
+	for i := range mask {
+		mask[i] = 0xff
+	}
+	return mask
 }
 
 // memfile puts the image into a file that nobody can change and that has no
 // name (CVE-2019-5736): a sealed memfd, or where the host forbids executable
-// ones (vm.memfd_noexec=2), an unnamed file in dir. The descriptor lies where
-// the fork, which moves files into place, does not overwrite it.
-func memfile(image []byte, files []uintptr, dir string) (int, error) {
+// ones (vm.memfd_noexec=2), an unnamed file in dir. The descriptor lies above
+// the numbers of the stage's files.
+func memfile(image []byte, files int, dir string) (int, error) {
 	fd, err := unix.MemfdCreate("ostia", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING|unix.MFD_EXEC)
 	if err == unix.EINVAL { // before Linux 6.3
 		fd, err = unix.MemfdCreate("ostia", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
@@ -86,18 +117,19 @@ func memfile(image []byte, files []uintptr, dir string) (int, error) {
 	if err != nil {
 		return -1, err
 	}
-	defer unix.Close(fd)
 	if err := file.WriteAll(fd, image); err != nil {
+		unix.Close(fd)
 		return -1, err
 	}
 	const seals = unix.F_SEAL_SEAL | unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_SEAL_WRITE
 	if _, err := unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, seals); err != nil {
+		unix.Close(fd)
 		return -1, err
 	}
-	return outOfTheWay(fd, files)
+	return moved(fd, files)
 }
 
-func tmpfile(image []byte, files []uintptr, dir string) (int, error) {
+func tmpfile(image []byte, files int, dir string) (int, error) {
 	w, err := unix.Open(dir, unix.O_TMPFILE|unix.O_RDWR|unix.O_CLOEXEC, 0o700)
 	if err != nil {
 		return -1, err
@@ -112,30 +144,25 @@ func tmpfile(image []byte, files []uintptr, dir string) (int, error) {
 	if err != nil {
 		return -1, err
 	}
-	defer unix.Close(r)
-	return outOfTheWay(r, files)
+	return moved(r, files)
 }
 
-// outOfTheWay duplicates fd to a number that syscall.ForkExec does not
-// overwrite: it uses those below len(files), and from one above both that and
-// the highest of files on as many again, and two for its pipe. A low one, since
-// growing the table of a threaded process past 64 takes milliseconds.
-func outOfTheWay(fd int, files []uintptr) (int, error) {
-	top := len(files)
-	for _, f := range files {
-		if f != ^uintptr(0) {
-			top = max(top, int(f))
-		}
+// moved is fd with a number that is not below least.
+func moved(fd, least int) (int, error) {
+	if fd >= least {
+		return fd, nil
 	}
-	moved, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, len(files))
-	if err == nil && moved > top {
-		unix.Close(moved)
-		moved, err = unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, top+len(files)+3)
-	}
+	defer unix.Close(fd)
+	return above(fd, least)
+}
+
+// above duplicates fd to a number that is not below least.
+func above(fd, least int) (int, error) {
+	high, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, least)
 	if err == unix.EINVAL { // the number itself is over the limit
 		err = unix.EMFILE
 	}
-	return moved, err
+	return high, err
 }
 
 // Report is a message of a stage (see plan.ReportOp).

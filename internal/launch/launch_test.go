@@ -22,7 +22,7 @@ func TestStartWithDescriptorsEverywhere(t *testing.T) {
 		if err := unix.Dup3(theirs, top, unix.O_CLOEXEC); err != nil {
 			t.Fatal(err)
 		}
-		s, err := Start(plan.Holder(8), files, &syscall.SysProcAttr{}, sock, t.TempDir())
+		s, err := Start(plan.Holder(8), files, &syscall.SysProcAttr{}, -1, sock, t.TempDir())
 		unix.Close(theirs)
 		unix.Close(top)
 		if err != nil {
