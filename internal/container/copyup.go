@@ -2,6 +2,7 @@ package container
 
 import (
 	"strconv"
+	"strings"
 
 	"ostia/internal/launch"
 
@@ -73,11 +74,46 @@ func copyMeta(src, dst int, mode bool) error {
 	if err := unix.Fstat(src, &st); err != nil {
 		return err
 	}
-	if err := unix.Fchown(dst, int(st.Uid), int(st.Gid)); err != nil || !mode {
+	if err := unix.Fchown(dst, int(st.Uid), int(st.Gid)); err != nil {
 		return err
 	}
-	return unix.Fchmod(dst, st.Mode&0o7777)
+	if mode {
+		if err := unix.Fchmod(dst, st.Mode&0o7777); err != nil {
+			return err
+		}
+	}
+	return copyXattrs(src, dst) // the last: chown(2) takes capabilities off
 }
+
+// copyXattrs copies the extended attributes that the tmpfs can have: those of
+// user.* are not among them before Linux 6.6.
+func copyXattrs(src, dst int) error {
+	n, err := unix.Flistxattr(src, nil)
+	if err == unix.EOPNOTSUPP || err == nil && n == 0 {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	names := make([]byte, n)
+	if n, err = unix.Flistxattr(src, names); err != nil {
+		return err
+	}
+	value := make([]byte, maxXattr)
+	for name := range strings.SplitSeq(strings.TrimSuffix(string(names[:n]), "\x00"), "\x00") {
+		n, err := unix.Fgetxattr(src, name, value)
+		if err == nil {
+			err = unix.Fsetxattr(dst, name, value[:n], 0)
+		}
+		if err != nil && err != unix.EOPNOTSUPP && err != unix.ENODATA {
+			return failed("extended attribute", name, err)
+		}
+	}
+	return nil
+}
+
+// maxXattr is XATTR_SIZE_MAX.
+const maxXattr = 64 << 10
 
 func copyEntry(dir, out int, name string, depth int) error {
 	var st unix.Stat_t

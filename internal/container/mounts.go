@@ -205,9 +205,12 @@ func (c *creation) idmap(fd int, m *spec.Mount) error {
 // those of the container.
 func (c *creation) mappingFor(m *spec.Mount) (int, error) {
 	l := &c.spec.Linux
+	uids, gids, err := m.IDMappings(l)
 	switch {
-	case len(m.UIDMappings) > 0:
-		return mappedUserNS(m.UIDMappings, m.GIDMappings)
+	case err != nil:
+		return -1, err
+	case len(uids) > 0:
+		return mappedUserNS(uids, gids)
 	case len(l.UIDMappings) > 0:
 		return mappedUserNS(l.UIDMappings, l.GIDMappings)
 	case c.userNS != 0:

@@ -230,7 +230,16 @@ func (c *compiler) bind(i int, m *spec.Mount, dest string, o *options, flags, re
 // attachBind attaches a bind mount on a target of the source's kind.
 func (c *compiler) attachBind(fd stage.Cell, dest string, o *options, flags, resolve uint64) {
 	c.Do("stat", unix.SYS_FSTAT, fd.Val(), c.stat())
+	done := c.NewLabel()
+	if o.copySymlink {
+		other := c.NewLabel()
+		c.If(c.statMode().Val(), unix.S_IFMT, unix.S_IFLNK, other)
+		c.attach(fd, c.target(dest, likeSource, flags|unix.O_NOFOLLOW, resolve))
+		c.Goto(done)
+		c.Place(other)
+	}
 	c.attach(fd, c.target(dest, likeSource, flags, resolve))
+	c.Place(done)
 	c.propagate(fd, o.propagation)
 }
 

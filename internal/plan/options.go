@@ -32,6 +32,7 @@ type options struct {
 	idmap, ridmap   bool
 	nofollowSource  bool
 	nofollowDest    bool
+	copySymlink     bool       // a source that is a link is mounted over the destination itself
 	legacy          uintptr    // MS_* of the superblock, as mount(2) takes them
 	super           []string   // options of the filesystem, as given
 	inherited       stage.Cell // address of the option that gives a tmpfs its mode, 0 for none; see inheritMode
@@ -174,8 +175,10 @@ func parseOptions(m *spec.Mount) (o options) {
 			o.idmap = true
 		case opt == "ridmap" || strings.HasPrefix(opt, "ridmap="):
 			o.idmap, o.ridmap = true, true
-		case opt == "src-nofollow" || opt == "copy-symlink":
+		case opt == "src-nofollow":
 			o.nofollowSource = true
+		case opt == "copy-symlink":
+			o.nofollowSource, o.copySymlink = true, true
 		case opt == "dest-nofollow":
 			o.nofollowDest = true
 		default:

@@ -280,11 +280,15 @@ func (p *problems) mounts(s *Spec) {
 		if m.Destination == "" || strings.IndexByte(m.Destination, 0) >= 0 || strings.IndexByte(m.Source, 0) >= 0 {
 			p.refuse(pointer+".destination", "is empty, or a path holds a NUL byte")
 		}
-		if (len(m.UIDMappings) > 0) != (len(m.GIDMappings) > 0) {
+		uids, gids, err := m.IDMappings(&s.Linux)
+		switch {
+		case err != nil:
+			p.refuse(pointer+".options", err.Error())
+		case (len(uids) > 0) != (len(gids) > 0):
 			p.refuse(pointer, "uidMappings and gidMappings come together")
 		}
-		p.idMap(pointer+".uidMappings", m.UIDMappings)
-		p.idMap(pointer+".gidMappings", m.GIDMappings)
+		p.idMap(pointer+".uidMappings", uids)
+		p.idMap(pointer+".gidMappings", gids)
 		for j, o := range m.Options {
 			if strings.IndexByte(o, 0) >= 0 {
 				p.refuse(at(pointer+".options", j), "holds a NUL byte")
