@@ -74,6 +74,11 @@ type thread struct{ tgid int }
 // whoever is still traced goes on alone: ptrace(2), "the tracer exits".
 func (tr *tracer) run() error {
 	runtime.LockOSThread()
+	if unix.Gettid() == unix.Getpid() { // the main thread, which Go never ends
+		elsewhere := make(chan error)
+		go func() { elsewhere <- tr.run() }()
+		return <-elsewhere
+	}
 	null, err := os.Open("/dev/null")
 	if err != nil {
 		return err

@@ -38,11 +38,11 @@ type creation struct {
 	hooks    *hookFiles
 	tty      *terminal
 	trace    *trace
-	wait     bool          // create, not run
-	byCRIU   bool          // made by CRIU, which is still at it
-	net      chan int      // the network namespace being made, nil for none
-	files    *machineFiles // nil: no virtual machine
-	userNS   int           // the user namespace that is joined; 0 for none
+	wait     bool            // create, not run
+	byCRIU   bool            // made by CRIU, which is still at it
+	net      *launch.Network // the network namespace being made, nil for none
+	files    *machineFiles   // nil: no virtual machine
+	userNS   int             // the user namespace that is joined; 0 for none
 	ready    *notifier
 	moved    []*netdev.Moved // network devices of the host
 	netFiles *deviceFiles
@@ -95,8 +95,7 @@ func (c *creation) begin() error {
 		return err
 	}
 	c.trace.phase("config")
-	c.net = networkNamespace(c.spec)
-	launch.QuietSysmon() // which exists once a goroutine has been started
+	c.net = newNetwork(c.spec)
 	filter, err := compileSeccomp(c.spec)
 	if err != nil {
 		return err
@@ -281,7 +280,7 @@ func (c *creation) launch(filter plan.Seccomp) error {
 // The plan is compiled again if it could not be made: the clone is to make one,
 // or to say why not.
 func (c *creation) takeNetwork(f *files, in *plan.Input, sys *syscall.SysProcAttr) (err error) {
-	fd := <-c.net
+	fd := c.net.Take()
 	c.net = nil
 	if fd >= 0 {
 		f.fill(in.FDs.Network, fd)
@@ -477,7 +476,7 @@ func (c *creation) close() {
 		c.scope.manager.Close()
 	}
 	if c.net != nil {
-		if fd := <-c.net; fd >= 0 {
+		if fd := c.net.Take(); fd >= 0 {
 			unix.Close(fd)
 		}
 	}

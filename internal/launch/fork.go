@@ -16,30 +16,26 @@ const closed = ^uintptr(0)
 // ErrPidNS says that no child can be made in the pid namespace asked for.
 var ErrPidNS = errors.New("no child can be made in the pid namespace")
 
-// fork is a vfork(2): the child, which shares the memory, makes the calls one
-// after the other, the last an execveat(2). It is one allocation on the heap,
-// since the calls hold addresses of it.
+// fork is a clone3(2) whose child shares the memory and makes the calls one
+// after the other. It lies on the heap, where Go moves nothing: the calls and
+// the kernel hold addresses of it.
 type fork struct {
 	args    cloneArgs
 	calls   []call
 	errno   uintptr // of the call that has failed
-	pidfd   int32
-	pidNS   int32 // for setns(2): whose pid namespace the child is made in, or -1
-	ownNS   int32 // for setns(2): the runtime's own
-	name    [6]byte
-	nothing [1]byte
-	argv    [2]*byte
-	env     [1]*byte
+	pidfd   int32   // of the child, with CLONE_PIDFD
+	pidNS   int32   // for setns(2): whose pid namespace the child is made in, or -1
+	ownNS   int32   // for setns(2): the runtime's own
 	blocked [8]byte // every signal
 	mask    [8]byte // the signals that were blocked before
-	cpus    [1024]byte
 }
 
-// call is a system call; one that may fail is followed by the next all the same.
+// call is a system call of a child's.
 type call struct {
 	number  uintptr
 	args    [5]uintptr
-	mayFail uintptr
+	mayFail uintptr  // not 0: the next call follows all the same
+	result  *uintptr // where it goes, an argument of a later call's perhaps; may be nil
 }
 
 // cloneArgs is struct clone_args of clone3(2), Linux 5.7.
@@ -51,10 +47,21 @@ type cloneArgs struct {
 	cgroup       uint64
 }
 
-// vfork makes the child of f and returns its pid, or a negated errno, when the
-// child has executed something or ended. It is a few instructions of which the
-// child makes its calls by itself: no code of Go's runs in it.
-func vfork(f *fork) (pid uintptr)
+// clone makes the child of f and returns its pid, or a negated errno. The child
+// makes its calls with a few instructions that use no stack: no code of Go's
+// runs in it.
+func clone(f *fork) (pid uintptr)
+
+// newFork is a fork whose child has the memory, every handler of a signal
+// reset, and until a call of its own changes that no signal but SIGKILL.
+func newFork(flags, exitSignal uint64) *fork {
+	f := &fork{pidfd: -1, pidNS: -1, ownNS: -1}
+	f.args = cloneArgs{flags: flags | unix.CLONE_VM | unix.CLONE_CLEAR_SIGHAND, pidFD: uint64(address(&f.pidfd)), exitSignal: exitSignal}
+	for i := range f.blocked {
+		f.blocked[i] = 0xff
+	}
+	return f
+}
 
 func (f *fork) call(number uintptr, args ...uintptr) *call {
 	f.calls = append(f.calls, call{number: number})
@@ -63,15 +70,22 @@ func (f *fork) call(number uintptr, args ...uintptr) *call {
 	return c
 }
 
-// vfork starts image in a child as ForkExec would, with fewer and cheaper
-// system calls: no handler to reset for each signal (CLONE_CLEAR_SIGHAND), no
-// pipe for an error, since the memory is shared, no path of procfs to the image
-// and no thread of Go's to be locked. ENOSYS: there is no clone3(2), which old
-// seccomp profiles of a container around the runtime answer so.
-func (s *Stage) vfork(image int, files []uintptr, sys *syscall.SysProcAttr, pidNS int) error {
-	f := &fork{pidfd: -1, pidNS: int32(pidNS), ownNS: -1, name: [...]byte{'o', 's', 't', 'i', 'a', 0}, cpus: everyCPU()}
-	f.args = cloneArgs{flags: uint64(sys.Cloneflags) | unix.CLONE_VM | unix.CLONE_VFORK | unix.CLONE_PIDFD | unix.CLONE_CLEAR_SIGHAND,
-		pidFD: address(&f.pidfd), exitSignal: uint64(unix.SIGCHLD)}
+// image is what the calls of a stage's start have the addresses of.
+type image struct {
+	name [6]byte
+	path [1]byte // none: the descriptor itself
+	argv [2]*byte
+	env  [1]*byte
+	cpus [1024]byte
+}
+
+// vfork starts the file in a child as ForkExec would, with fewer and cheaper
+// system calls: no handler to reset for each signal, no pipe for an error,
+// since the memory is shared, no path of procfs to the file and no thread of
+// Go's to be locked. ENOSYS: there is no clone3(2), as the seccomp profile of a
+// container around the runtime may have it.
+func (s *Stage) vfork(file int, files []uintptr, sys *syscall.SysProcAttr, pidNS int) error {
+	f := newFork(unix.CLONE_VFORK|unix.CLONE_PIDFD|uint64(sys.Cloneflags), uint64(unix.SIGCHLD))
 	if sys.UseCgroupFD {
 		f.args.flags |= unix.CLONE_INTO_CGROUP
 		f.args.cgroup = uint64(sys.CgroupFD)
@@ -82,22 +96,20 @@ func (s *Stage) vfork(image int, files []uintptr, sys *syscall.SysProcAttr, pidN
 			return err
 		}
 		defer unix.Close(own)
-		f.ownNS = int32(own)
+		f.pidNS, f.ownNS = int32(pidNS), int32(own)
 	}
-	f.call(unix.SYS_SCHED_SETAFFINITY, 0, uintptr(len(f.cpus)), uintptr(address(&f.cpus))).mayFail = 1
-	f.place(files, image)
-	f.call(unix.SYS_RT_SIGPROCMASK, unix.SIG_SETMASK, uintptr(address(&f.mask)), 0, 8)
-	f.argv[0] = &f.name[0]
-	f.call(unix.SYS_EXECVEAT, uintptr(image), uintptr(address(&f.nothing)), uintptr(address(&f.argv)), uintptr(address(&f.env)), unix.AT_EMPTY_PATH)
+	i := &image{name: [...]byte{'o', 's', 't', 'i', 'a', 0}, cpus: everyCPU()}
+	i.argv[0] = &i.name[0]
+	f.call(unix.SYS_SCHED_SETAFFINITY, 0, uintptr(len(i.cpus)), address(&i.cpus)).mayFail = 1
+	f.place(files, file)
+	f.call(unix.SYS_RT_SIGPROCMASK, unix.SIG_SETMASK, address(&f.mask), 0, 8)
+	f.call(unix.SYS_EXECVEAT, uintptr(file), address(&i.path), address(&i.argv), address(&i.env), unix.AT_EMPTY_PATH)
 
 	// Go has raised the limit of open files for itself, and takes that back where
 	// it executes something, as here, though there is nothing with an empty path.
 	_ = syscall.Exec("", nil, nil)
-	for i := range f.blocked {
-		f.blocked[i] = 0xff
-	}
 	pid := f.start()
-	runtime.KeepAlive(f)
+	runtime.KeepAlive(i)
 	if pid == 0 {
 		return ErrPidNS
 	}
@@ -123,9 +135,9 @@ func (s *Stage) vfork(image int, files []uintptr, sys *syscall.SysProcAttr, pidN
 func (f *fork) start() (pid uintptr) {
 	_, _, _ = syscall.RawSyscall6(unix.SYS_RT_SIGPROCMASK, unix.SIG_SETMASK, uintptr(unsafe.Pointer(&f.blocked)), uintptr(unsafe.Pointer(&f.mask)), 8, 0, 0)
 	if f.pidNS < 0 {
-		pid = vfork(f)
+		pid = clone(f)
 	} else if _, _, errno := syscall.RawSyscall(unix.SYS_SETNS, uintptr(f.pidNS), unix.CLONE_NEWPID, 0); errno == 0 {
-		pid = vfork(f)
+		pid = clone(f)
 		_, _, _ = syscall.RawSyscall(unix.SYS_SETNS, uintptr(f.ownNS), unix.CLONE_NEWPID, 0)
 	}
 	_, _, _ = syscall.RawSyscall6(unix.SYS_RT_SIGPROCMASK, unix.SIG_SETMASK, uintptr(unsafe.Pointer(&f.mask)), 0, 8, 0, 0)
@@ -133,10 +145,10 @@ func (f *fork) start() (pid uintptr) {
 }
 
 // place moves files to 0, 1, 2 and on. One that is lower than its place goes
-// above all others first, out of the way.
-func (f *fork) place(files []uintptr, image int) {
+// above all others first, out of the way, and above another number.
+func (f *fork) place(files []uintptr, above int) {
 	files = slices.Clone(files)
-	free := uintptr(max(len(files), image+1))
+	free := uintptr(max(len(files), above+1))
 	for _, fd := range files {
 		if fd != closed {
 			free = max(free, fd+1)
@@ -161,6 +173,5 @@ func (f *fork) place(files []uintptr, image int) {
 	}
 }
 
-// address is that of a part of a fork, which lies on the heap, where Go moves
-// nothing.
-func address[T any](p *T) uint64 { return uint64(uintptr(unsafe.Pointer(p))) }
+// address is that of something on the heap, where Go moves nothing.
+func address[T any](p *T) uintptr { return uintptr(unsafe.Pointer(p)) }

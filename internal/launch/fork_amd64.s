@@ -1,12 +1,11 @@
 #include "go_asm.h"
 #include "textflag.h"
 
-// func vfork(f *fork) (pid uintptr)
+// func clone(f *fork) (pid uintptr)
 //
-// Parent and child have the same stack pointer. The parent waits until the
-// child has done, and the child leaves the stack as it is. The kernel keeps
-// every register but AX, CX and R11.
-TEXT ·vfork(SB), NOSPLIT, $0-16
+// Parent and child have the same stack pointer, and the child leaves the stack
+// as it is. The kernel keeps every register but AX, CX and R11.
+TEXT ·clone(SB), NOSPLIT, $0-16
 	MOVQ	f+0(FP), R12
 	MOVQ	(fork_calls)(R12), R13
 	MOVQ	(fork_calls+8)(R12), BX
@@ -27,18 +26,23 @@ next:
 	MOVQ	(call_number)(R13), AX
 	SYSCALL
 	CMPQ	AX, $-4095
-	JCS	done
+	JCS	succeeded
 	CMPQ	(call_mayFail)(R13), $0
-	JEQ	failed
+	JNE	done
+	NEGQ	AX
+	MOVQ	AX, (fork_errno)(R12)
+	JMP	exit
+succeeded:
+	MOVQ	(call_result)(R13), DI
+	TESTQ	DI, DI
+	JEQ	done
+	MOVQ	AX, (DI)
 done:
 	ADDQ	$call__size, R13
 	DECQ	BX
 	JNE	next
-failed:
-	NEGQ	AX
-	MOVQ	AX, (fork_errno)(R12)
 exit:
-	MOVQ	$125, DI
+	XORL	DI, DI
 	MOVQ	$60, AX    // exit
 	SYSCALL
 	JMP	exit

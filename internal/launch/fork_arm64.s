@@ -2,7 +2,7 @@
 #include "textflag.h"
 
 // See fork_amd64.s. The kernel keeps every register but R0.
-TEXT ·vfork(SB), NOSPLIT, $0-16
+TEXT ·clone(SB), NOSPLIT, $0-16
 	MOVD	f+0(FP), R19
 	MOVD	(fork_calls)(R19), R20
 	MOVD	(fork_calls+8)(R19), R21
@@ -22,18 +22,22 @@ next:
 	MOVD	(call_number)(R20), R8
 	SVC
 	CMN	$4095, R0
-	BLO	done
+	BLO	succeeded
 	MOVD	(call_mayFail)(R20), R1
-	CBZ	R1, failed
+	CBNZ	R1, done
+	NEG	R0, R0
+	MOVD	R0, (fork_errno)(R19)
+	B	exit
+succeeded:
+	MOVD	(call_result)(R20), R1
+	CBZ	R1, done
+	MOVD	R0, (R1)
 done:
 	ADD	$call__size, R20
 	SUB	$1, R21
 	CBNZ	R21, next
-failed:
-	NEG	R0, R0
-	MOVD	R0, (fork_errno)(R19)
 exit:
-	MOVD	$125, R0
+	MOVD	$0, R0
 	MOVD	$93, R8    // exit
 	SVC
 	B	exit

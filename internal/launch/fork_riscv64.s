@@ -2,7 +2,7 @@
 #include "textflag.h"
 
 // See fork_amd64.s. The kernel keeps every register but X10.
-TEXT ·vfork(SB), NOSPLIT, $0-16
+TEXT ·clone(SB), NOSPLIT, $0-16
 	MOV	f+0(FP), X18
 	MOV	(fork_calls)(X18), X19
 	MOV	(fork_calls+8)(X18), X20
@@ -22,18 +22,22 @@ next:
 	MOV	(call_number)(X19), X17
 	ECALL
 	MOV	$-4095, X5
-	BLTU	X10, X5, done
+	BLTU	X10, X5, succeeded
 	MOV	(call_mayFail)(X19), X11
-	BEQZ	X11, failed
+	BNEZ	X11, done
+	NEG	X10, X10
+	MOV	X10, (fork_errno)(X18)
+	JMP	exit
+succeeded:
+	MOV	(call_result)(X19), X11
+	BEQZ	X11, done
+	MOV	X10, (X11)
 done:
 	ADD	$call__size, X19
 	ADD	$-1, X20
 	BNEZ	X20, next
-failed:
-	NEG	X10, X10
-	MOV	X10, (fork_errno)(X18)
 exit:
-	MOV	$125, X10
+	MOV	$0, X10
 	MOV	$93, X17    // exit
 	ECALL
 	JMP	exit
