@@ -129,7 +129,7 @@ test-vm test-vm-full: all build/test/vm.test build/test.test
 	@echo "$@: with the KVM of this machine, or without"
 	@cd test/vm && ../../build/test/vm.test -test.run TestKVM
 	@echo "$@: machines in a guest with nested KVM (emulated)"
-	@build/guest -c 1 -m 3072 -t 90m -- sh -c 'test/vm/setup && (cd test/vm && ../../build/test/vm.test -test.timeout 80m $(VM)) && \
+	@build/guest -c 1 -m 3072 -translations 64 -t 90m -- sh -c 'test/vm/setup && (cd test/vm && ../../build/test/vm.test -test.timeout 80m $(VM)) && \
 		cd test && RUNTIME=$(CURDIR)/build/krun ../build/test.test -test.timeout 40m -test.run "TestEntryPoints/run$$/cases$(vm_entrypoints)"' </dev/null
 test-vm-deps:
 	@test/deps test
@@ -140,7 +140,7 @@ demo-vm: all
 	@test/deps demo
 	@demo/vm $(CURDIR)/ostia || { test/deps test && $(GO) build -o build/guest ./test/guest && \
 		echo "demo-vm: not here: in an emulated host" && \
-		build/guest -m 3072 -- sh -c 'test/vm/setup && exec demo/vm $(CURDIR)/ostia' </dev/null; }
+		build/guest -m 3072 -translations 64 -- sh -c 'test/vm/setup && exec demo/vm $(CURDIR)/ostia' </dev/null; }
 
 bench: all
 	@test/deps demo
@@ -150,7 +150,7 @@ bench: all
 bench-vm: all test-vm-deps
 	@$(GO) build -o build/guest ./test/guest
 	@$(GO) build -o build/bench-vm ./bench/vm
-	@build/guest -c 1 -m 3072 -t 60m -- sh -c 'test/vm/setup && modprobe vhost_vsock && build/bench-vm -before bench/vm.json $(BENCH)' </dev/null >build/vm.json && mv build/vm.json bench/vm.json
+	@build/guest -c 1 -m 3072 -translations 64 -t 60m -- sh -c 'test/vm/setup && modprobe vhost_vsock && build/bench-vm -before bench/vm.json $(BENCH)' </dev/null >build/vm.json && mv build/vm.json bench/vm.json
 
 # Every fuzz target for FUZZTIME, its corpus included. The end of that time, which Go itself now and then takes for a failure
 # (go.dev/issue/75804), is none: what is found names its input.

@@ -7,67 +7,84 @@ import (
 	"time"
 )
 
-// boot is the time from the command to the entry point's first instruction, as
-// far as a host can see it: a file that the entry point makes.
-func (f *field) boot() ([]result, error) {
-	var ours, theirs []float64
-	for i := range f.rounds {
-		a, err := f.bootOstia()
-		if err != nil {
-			return nil, err
-		}
-		b, err := f.bootQEMU()
-		if err != nil {
-			return nil, err
-		}
-		fmt.Fprintf(os.Stderr, "bench-vm: boot %d: %.2f s, QEMU %.2f s\n", i+1, a, b)
-		ours, theirs = append(ours, a), append(theirs, b)
-	}
-	return []result{compare("from the command to the entry point's first file", "s", "<= 0.5", ours, theirs)}, nil
+// side is a machine of one of the two, which runs the bundle.
+type side interface {
+	// start starts it, and end ends it. What an engine makes before is made.
+	start(context.Context) error
+	end(*error)
 }
 
-func (f *field) bootOstia() (took float64, err error) {
+// ours is ostia's container.
+type ours struct {
+	f  *field
+	id string
+	p  *process
+}
+
+func (o *ours) start(ctx context.Context) (err error) {
+	o.p, err = o.f.start(ctx, o.f.ostia, o.f.ostiaArgs(o.id)...)
+	return err
+}
+
+func (o *ours) end(err *error) {
+	if o.p != nil && *err != nil {
+		*err = fmt.Errorf("%w: %s", *err, o.p.said())
+	}
+	// The script has ended, or has to.
+	_, _ = o.f.command("delete", "--force", o.id)
+	if o.p != nil {
+		o.p.kill()
+	}
+}
+
+// with runs a script on one side, from whose start the watch counts, and has
+// work see it.
+func (f *field) with(who, script string, work func(context.Context, *watch, side) error) error {
+	if err := f.program(script); err != nil {
+		return err
+	}
 	w, err := f.watch()
 	if err != nil {
-		return 0, err
+		return err
 	}
 	defer w.close()
-	err = f.round("ostia", func(ctx context.Context) error {
-		began := time.Now()
-		p, err := f.start(ctx, f.ostia, f.ostiaArgs(f.id())...)
-		if err != nil {
+	return f.round(who, func(ctx context.Context) (err error) {
+		var s side = &ours{f: f, id: f.id()}
+		if who == isQEMU {
+			if s, err = f.prepareQEMU(); err != nil {
+				return err
+			}
+		}
+		defer s.end(&err)
+		w.began = time.Now()
+		if err = s.start(ctx); err != nil {
 			return err
 		}
-		if err = w.wait(ctx); err == nil {
-			took = time.Since(began).Seconds()
-		}
-		if e := p.wait(); err == nil || ctx.Err() == nil {
-			err = e
-		}
-		return err
+		return work(ctx, w, s)
 	})
-	return took, err
 }
 
-func (f *field) bootQEMU() (took float64, err error) {
-	w, err := f.watch()
-	if err != nil {
-		return 0, err
-	}
-	defer w.close()
-	p, err := f.prepareQEMU()
-	if err != nil {
-		return 0, err
-	}
-	defer p.end()
-	err = f.round("QEMU", func(ctx context.Context) error {
-		began := time.Now()
-		err := p.start(ctx, f)
-		if err == nil {
-			err = w.wait(ctx)
+const (
+	isOstia = "ostia"
+	isQEMU  = "QEMU"
+)
+
+// boot is the time from the command to the entry point's first file, as near to
+// its first instruction as a host can see.
+func (f *field) boot() ([]result, error) {
+	var took [2][]float64
+	for i := range f.rounds {
+		for n, who := range []string{isOstia, isQEMU} {
+			err := f.with(who, "touch /"+mark, func(ctx context.Context, w *watch, _ side) error {
+				at, err := w.wait(ctx, mark)
+				took[n] = append(took[n], at.Seconds())
+				return err
+			})
+			if err != nil {
+				return nil, err
+			}
 		}
-		took = time.Since(began).Seconds()
-		return p.why(err)
-	})
-	return took, err
+		fmt.Fprintf(os.Stderr, "bench-vm: boot %d: %.2f s, QEMU %.2f s\n", i+1, took[0][i], took[1][i])
+	}
+	return []result{compare("from the command to the entry point's first file", "s", "<= 0.5", took[0], took[1])}, nil
 }

@@ -3,14 +3,15 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -72,14 +73,19 @@ func (f *field) bundle() error {
 	if err := os.WriteFile(f.root()+"/bin/busybox", busybox, 0o755); err != nil {
 		return err
 	}
+	for _, applet := range []string{"sh", "touch", "sleep", "true", "dd", "ls", "rm", "seq"} {
+		if err := os.Symlink("busybox", f.root()+"/bin/"+applet); err != nil {
+			return err
+		}
+	}
 	if out, err := exec.Command(f.ostia, "spec", "--bundle", f.dir).CombinedOutput(); err != nil {
 		return fmt.Errorf("ostia spec: %w: %s", err, out)
 	}
-	return f.program("touch", "/"+mark)
+	return f.program("touch /" + mark)
 }
 
-// program makes a busybox's applet the entry point.
-func (f *field) program(args ...string) error {
+// program makes a shell script the entry point.
+func (f *field) program(script string) error {
 	text, err := os.ReadFile(f.dir + "/config.json")
 	if err != nil {
 		return err
@@ -89,7 +95,7 @@ func (f *field) program(args ...string) error {
 		return err
 	}
 	p := c["process"].(map[string]any)
-	p["args"], p["terminal"] = append([]string{"/bin/busybox"}, args...), false
+	p["args"], p["terminal"] = []string{"/bin/sh", "-c", script}, false
 	c["root"].(map[string]any)["readonly"] = false
 	if text, err = json.Marshal(c); err != nil {
 		return err
@@ -123,7 +129,18 @@ func (f *field) id() string {
 }
 
 func (f *field) ostiaArgs(id string) []string {
-	return []string{"--root", f.dir + "/state", "--handler", "vm", "run", "--bundle", f.dir, id}
+	return []string{"--root", f.state(), "--handler", "vm", "run", "--bundle", f.dir, id}
+}
+
+func (f *field) state() string { return f.dir + "/state" }
+
+// command runs a command of the runtime to its end.
+func (f *field) command(args ...string) (string, error) {
+	out, err := exec.Command(f.ostia, append([]string{"--root", f.state()}, args...)...).CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("ostia %v: %w: %s", args, err, out)
+	}
+	return string(out), nil
 }
 
 // process is a program under measurement, whose output goes to a file.
@@ -180,12 +197,19 @@ func version(path string, args []string) (command, error) {
 	return command{first, filepath.Base(path) + " " + strings.Join(args, " ")}, nil
 }
 
-// marked waits for the mark, from a watch that began before.
-type watch struct{ fd int }
+// watch sees the marks that a container makes.
+type watch struct {
+	fd    int
+	began time.Time
+	seen  map[string]time.Duration
+}
 
 func (f *field) watch() (*watch, error) {
-	if err := os.Remove(filepath.Join(f.root(), mark)); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, err
+	old, _ := filepath.Glob(filepath.Join(f.root(), mark+"*"))
+	for _, path := range old {
+		if err := os.Remove(path); err != nil {
+			return nil, err
+		}
 	}
 	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC)
 	if err != nil {
@@ -195,31 +219,40 @@ func (f *field) watch() (*watch, error) {
 		unix.Close(fd)
 		return nil, err
 	}
-	return &watch{fd}, nil
+	return &watch{fd, time.Now(), map[string]time.Duration{}}, nil
 }
 
 func (w *watch) close() { unix.Close(w.fd) }
 
-// wait waits until the entry point has made its mark.
-func (w *watch) wait(ctx context.Context) error {
+// wait waits until the container has made a mark, and returns when that was,
+// from the watch's beginning.
+func (w *watch) wait(ctx context.Context, name string) (time.Duration, error) {
 	for {
+		if at, ok := w.seen[name]; ok {
+			return at, nil
+		}
 		ready, err := unix.Poll([]unix.PollFd{{Fd: int32(w.fd), Events: unix.POLLIN}}, 1000)
 		if ctx.Err() != nil {
-			return fmt.Errorf("the entry point did not start: %w", ctx.Err())
+			return 0, fmt.Errorf("its container did not come to %s: %w", name, ctx.Err())
 		}
 		if err == unix.EINTR || ready == 0 {
 			continue
 		}
 		if err != nil {
-			return err
+			return 0, err
 		}
 		var b [4096]byte
 		n, err := unix.Read(w.fd, b[:])
 		if err != nil {
-			return err
+			return 0, err
 		}
-		if bytes.Contains(b[:n], []byte(mark+"\x00")) {
-			return nil
+		for rest := b[:n]; len(rest) >= unix.SizeofInotifyEvent; {
+			end := unix.SizeofInotifyEvent + binary.LittleEndian.Uint32(rest[12:])
+			made := unix.ByteSliceToString(rest[unix.SizeofInotifyEvent:end])
+			if _, again := w.seen[made]; !again {
+				w.seen[made] = time.Since(w.began)
+			}
+			rest = rest[end:]
 		}
 	}
 }

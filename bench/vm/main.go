@@ -44,6 +44,10 @@ type part struct {
 
 var parts = []part{
 	{"boot", (*field).boot},
+	{"exits", (*field).exits},
+	{"memory", (*field).memory},
+	{"exec", (*field).exec},
+	{"files", (*field).files},
 }
 
 // run measures, and prints a table on standard error and JSON on standard output.

@@ -48,6 +48,7 @@ func (f *field) fsArgs(dir string) []string {
 
 // peer is a machine of QEMU's that runs the same container in the same guest.
 type peer struct {
+	f        *field
 	dir      string
 	fs, qemu *process
 }
@@ -59,12 +60,12 @@ func (f *field) prepareQEMU() (*peer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &peer{dir: dir}, f.describe(filepath.Join(dir, "initrd"))
+	return &peer{f: f, dir: dir}, f.describe(filepath.Join(dir, "initrd"))
 }
 
 // start starts virtiofsd and QEMU.
-func (p *peer) start(ctx context.Context, f *field) error {
-	var err error
+func (p *peer) start(ctx context.Context) error {
+	f, err := p.f, error(nil)
 	if p.fs, err = f.start(ctx, virtiofsd, f.fsArgs(p.dir)...); err != nil {
 		return err
 	}
@@ -81,23 +82,16 @@ func (p *peer) start(ctx context.Context, f *field) error {
 	return err
 }
 
-// why adds what both have said to an error.
-func (p *peer) why(err error) error {
+// end adds what both have said to an error.
+func (p *peer) end(err *error) {
 	for _, x := range []*process{p.qemu, p.fs} {
-		if x != nil && err != nil {
-			if said := x.said(); said != "" {
-				err = fmt.Errorf("%w: %s: %s", err, filepath.Base(x.cmd.Path), said)
-			}
+		if x == nil {
+			continue
 		}
-	}
-	return err
-}
-
-func (p *peer) end() {
-	for _, x := range []*process{p.qemu, p.fs} {
-		if x != nil {
-			x.kill()
+		if said := x.said(); *err != nil && said != "" {
+			*err = fmt.Errorf("%w: %s: %s", *err, filepath.Base(x.cmd.Path), said)
 		}
+		x.kill()
 	}
 	_ = os.RemoveAll(p.dir)
 }
