@@ -33,7 +33,7 @@ func (e *examination) vm() {
 		if err == nil && version == 12 {
 			e.add("KVM", OK, "/dev/kvm", "")
 		} else {
-			e.add("KVM", Absent, "/dev/kvm does not speak version 12", "microVMs cannot be used")
+			e.add("KVM", Absent, "/dev/kvm does not speak version 12", "microVMs cannot be used: it is no KVM: make it anew (mknod /dev/kvm c 10 232)")
 		}
 	}
 	e.krun("")
