@@ -114,13 +114,18 @@ func (f *field) warm() error {
 	})
 }
 
-// cached is a file of ostia's cache, which the first boot has made.
+// cached is a file of ostia's cache, which the first boot has made and marked
+// as fit since this guest has started.
 func cached(name string) (string, error) {
-	list, _ := filepath.Glob("/var/cache/ostia/vm/*/" + name)
-	if len(list) != 1 {
-		return "", fmt.Errorf("%d files named %s in ostia's cache", len(list), name)
+	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return "", err
 	}
-	return list[0], nil
+	list, _ := filepath.Glob("/var/cache/ostia/vm/*/fit-" + strings.TrimSpace(string(boot)))
+	if len(list) != 1 {
+		return "", fmt.Errorf("%d kernels in ostia's cache after one boot", len(list))
+	}
+	return filepath.Join(filepath.Dir(list[0]), name), nil
 }
 
 func (f *field) id() string {
