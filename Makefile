@@ -144,7 +144,16 @@ demo-vm: all
 
 bench: all
 	@test/deps demo
-	@$(GO) run ./bench -ostia $(RUNTIME) $(BENCH)
+	@$(GO) build -o build/bench ./bench
+	@build/bench -ostia $(RUNTIME) $(BENCH)
+
+# The same, with the smallest memory limit from the guest, whose cgroup v2 has a memory controller.
+bench-all: all
+	@test/deps test
+	@$(GO) build -o build/guest ./test/guest
+	@$(GO) build -o build/bench ./bench
+	@build/guest -t 15m -- sh -c 'TMPDIR=/tmp build/bench -ostia $(RUNTIME) -only "memory limit" -out /tmp >&2 && cat /tmp/latest.json' </dev/null >build/limit.json
+	@build/bench -ostia $(RUNTIME) -with build/limit.json $(BENCH)
 
 # The same for machines, beside QEMU's microvm with virtiofsd: BENCH="-only boot -n 3" measures a part of it and keeps the rest of bench/vm.json.
 bench-vm: all test-vm-deps

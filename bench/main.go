@@ -23,15 +23,16 @@ func main() {
 	runs := flag.Int("n", 100, "rounds of each measurement")
 	only := flag.String("only", "", "only measurements whose names hold this")
 	out := flag.String("out", "bench", "folder for latest.json and latest.svg")
+	with := flag.String("with", "", "a latest.json of elsewhere whose measurements are added")
 	inside := flag.Bool("inside", false, "already in the private mount namespace")
 	flag.Parse()
-	if err := bench(*ostia, *runs, *only, *out, *inside); err != nil {
+	if err := bench(*ostia, *runs, *only, *out, *with, *inside); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-func bench(ostia string, runs int, only, out string, inside bool) error {
+func bench(ostia string, runs int, only, out, with string, inside bool) error {
 	if os.Geteuid() != 0 {
 		return fmt.Errorf("needs root")
 	}
@@ -59,6 +60,17 @@ func bench(ostia string, runs int, only, out string, inside bool) error {
 			return fmt.Errorf("%s: %w", m.name, err)
 		}
 		results = append(results, r...)
+	}
+	if with != "" {
+		elsewhere, there, err := readJSON(with)
+		if err != nil {
+			return err
+		}
+		for _, r := range elsewhere {
+			where += fmt.Sprintf("; %s: %s", r.Measurement, there)
+			break
+		}
+		results = append(results, elsewhere...)
 	}
 	printTable(os.Stdout, results)
 	fmt.Println("\non " + where)

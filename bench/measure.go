@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"sort"
 	"strconv"
 	"strings"
 	"sync"
@@ -26,6 +27,7 @@ var measurements = []measurement{
 	{"create + start + delete", func(b *field, name string) ([]result, error) { return b.alternate(name, lifeCycle) }},
 	{"100 containers by 8 workers", (*field).hundred},
 	{"memory of a created container", (*field).waiting},
+	{"smallest memory limit", (*field).limit},
 }
 
 // result is one runtime's figures for one measurement.
@@ -192,6 +194,48 @@ func (b *field) waiting(name string) ([]result, error) {
 		}
 	}
 	return list, nil
+}
+
+// limit is the smallest memory limit in which /bin/true runs three times in a
+// row, to 16 KiB. The limit of cgroup v2 counts the runtime's child from its
+// clone on.
+func (b *field) limit(name string) ([]result, error) {
+	controllers, err := os.ReadFile("/sys/fs/cgroup/cgroup.controllers")
+	if err != nil {
+		return nil, err
+	}
+	if !slices.Contains(strings.Fields(string(controllers)), "memory") {
+		fmt.Fprintf(os.Stderr, "bench: %s: left out: cgroup v2 has no memory controller here\n", name)
+		return nil, nil
+	}
+	var list []result
+	for i := range b.runtimes {
+		p := &b.runtimes[i]
+		const step, most = 16, 4096 // times 16 KiB
+		units := sort.Search(most, func(units int) bool { return b.runsWithin(p, int64(units)*step<<10) })
+		if units == most {
+			return nil, fmt.Errorf("%s does not run in %d MiB", p.Name, most*step>>10)
+		}
+		kb := float64(units * step)
+		list = append(list, result{Measurement: name, Runtime: p.Name, Unit: "kB", P10: kb, Median: kb, Ratio: list0(list, kb) / kb})
+	}
+	return list, nil
+}
+
+func (b *field) runsWithin(p *program, limit int64) bool {
+	if err := b.edit(bundleTrue, func(c map[string]any) {
+		c["linux"].(map[string]any)["resources"] = map[string]any{"memory": map[string]any{"limit": limit}}
+	}); err != nil {
+		return false
+	}
+	for range 3 {
+		id := b.id()
+		if _, err := b.run(p, "run", "--bundle", b.bundle(bundleTrue), id); err != nil {
+			_, _ = b.run(p, "delete", "--force", id) // what it has left, if anything
+			return false
+		}
+	}
+	return true
 }
 
 func list0(list []result, own float64) float64 {

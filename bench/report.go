@@ -33,6 +33,22 @@ func writeJSON(path, where string, runtimes []program, results []result) error {
 	return os.WriteFile(path, append(b, '\n'), 0o644)
 }
 
+// readJSON is what writeJSON has written.
+func readJSON(path string) (results []result, where string, err error) {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return nil, "", err
+	}
+	var all struct {
+		Conditions string
+		Results    []result
+	}
+	if err := json.Unmarshal(b, &all); err != nil {
+		return nil, "", fmt.Errorf("%s: %w", path, err)
+	}
+	return all.Results, all.Conditions, nil
+}
+
 // drawing is the table as bars, an SVG: each measurement in the scale of its
 // slowest.
 func drawing(where string, results []result) []byte {
