@@ -86,7 +86,8 @@ func copyMeta(src, dst int, mode bool) error {
 }
 
 // copyXattrs copies the extended attributes that the tmpfs can have: those of
-// user.* are not among them before Linux 6.6.
+// user.* are not among them before Linux 6.6. What an ordinary user may not give
+// (EPERM) is left out.
 func copyXattrs(src, dst int) error {
 	n, err := unix.Flistxattr(src, nil)
 	if err == unix.EOPNOTSUPP || err == nil && n == 0 {
@@ -105,7 +106,7 @@ func copyXattrs(src, dst int) error {
 		if err == nil {
 			err = unix.Fsetxattr(dst, name, value[:n], 0)
 		}
-		if err != nil && err != unix.EOPNOTSUPP && err != unix.ENODATA {
+		if err != nil && err != unix.EOPNOTSUPP && err != unix.ENODATA && err != unix.EPERM {
 			return failed("extended attribute", name, err)
 		}
 	}
