@@ -20,6 +20,7 @@ import (
 //	guest              in the guest
 //	criu               CRIU works here ("criu check")
 //	capability:N       this process has that capability in its bounding set
+//	blockdevice        there is a block device
 //	file:PATH          there is such a file
 //	runtime:NAME       what RUNTIME calls itself
 func condition(name string) (bool, error) {
@@ -41,6 +42,9 @@ func condition(name string) (bool, error) {
 		return os.Getenv("OSTIA_GUEST") != "", nil
 	case "capability":
 		return capability(arg)
+	case "blockdevice":
+		found, err := filepath.Glob("/sys/block/*/dev")
+		return len(found) > 0, err
 	case "file":
 		return fileExists(arg), nil
 	case "runtime":

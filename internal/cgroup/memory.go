@@ -59,6 +59,8 @@ func (t *tree) setMemoryV2(m *spec.Memory) error {
 		return refuse("memory.swappiness", "cgroup v2 has no swappiness of a cgroup: leave it out, or set vm.swappiness on the host")
 	case m.DisableOOMKiller != nil && *m.DisableOOMKiller:
 		return refuse("memory.disableOOMKiller", "cgroup v2 cannot disable the OOM killer: leave it out; memory.high in linux.resources.unified slows down instead of killing")
+	case given(m.KernelTCP) != 0:
+		return refuse("memory.kernelTCP", "cgroup v2 counts the buffers of TCP with all other memory: leave it out, and set memory.limit")
 	case m.UseHierarchy != nil && !*m.UseHierarchy:
 		return refuse("memory.useHierarchy", "cgroup v2 is always hierarchical: leave it out")
 	}
@@ -126,6 +128,11 @@ func (t *tree) setMemoryV1(m *spec.Memory) error {
 	}
 	if reservation != 0 {
 		if err := t.set("linux.resources.memory.reservation", "memory", "memory.soft_limit_in_bytes", strconv.FormatInt(reservation, 10)); err != nil {
+			return err
+		}
+	}
+	if tcp := given(m.KernelTCP); tcp != 0 {
+		if err := t.set("linux.resources.memory.kernelTCP", "memory", "memory.kmem.tcp.limit_in_bytes", strconv.FormatInt(tcp, 10)); err != nil {
 			return err
 		}
 	}
