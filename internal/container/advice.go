@@ -74,6 +74,8 @@ func adviceErrno(e unix.Errno, pointer string) string {
 		return "this kernel has no such sysctl: leave it out, or load the module that brings it"
 	case pointer == "process.apparmorProfile":
 		return "load the profile (apparmor_parser), or leave process.apparmorProfile out where the host has no AppArmor"
+	case pointer == "process.scheduler" && e == unix.EPERM:
+		return "real time takes CAP_SYS_NICE, and on cgroup v1 a linux.resources.cpu.realtimeRuntime"
 	case member == "process.rlimits" && e == unix.EPERM:
 		return "a hard limit above the caller's needs CAP_SYS_RESOURCE: lower it, or raise the caller's (ulimit -H)"
 	case e == unix.EMFILE:
