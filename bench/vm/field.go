@@ -152,6 +152,8 @@ func (f *field) command(args ...string) (string, error) {
 type process struct {
 	cmd    *exec.Cmd
 	output *os.File
+	ended  chan struct{}
+	err    error // how it ended
 }
 
 func (f *field) start(ctx context.Context, path string, args ...string) (*process, error) {
@@ -167,7 +169,12 @@ func (f *field) start(ctx context.Context, path string, args ...string) (*proces
 		out.Close()
 		return nil, err
 	}
-	return &process{c, out}, nil
+	p := &process{cmd: c, output: out, ended: make(chan struct{})}
+	go func() {
+		p.err = c.Wait()
+		close(p.ended)
+	}()
+	return p, nil
 }
 
 func (p *process) said() string {
@@ -180,8 +187,9 @@ func (p *process) said() string {
 // wait waits for a good end.
 func (p *process) wait() error {
 	defer p.output.Close()
-	if err := p.cmd.Wait(); err != nil {
-		return fmt.Errorf("%w: %s", err, p.said())
+	<-p.ended
+	if p.err != nil {
+		return fmt.Errorf("%w: %s", p.err, p.said())
 	}
 	return nil
 }
@@ -189,7 +197,7 @@ func (p *process) wait() error {
 // kill ends a process whose end says nothing.
 func (p *process) kill() {
 	_ = p.cmd.Process.Kill()
-	_ = p.cmd.Wait()
+	<-p.ended
 	p.output.Close()
 }
 
@@ -238,7 +246,7 @@ func (w *watch) wait(ctx context.Context, name string) (time.Duration, error) {
 		}
 		ready, err := unix.Poll([]unix.PollFd{{Fd: int32(w.fd), Events: unix.POLLIN}}, 1000)
 		if ctx.Err() != nil {
-			return 0, fmt.Errorf("its container did not come to %s: %w", name, ctx.Err())
+			return 0, fmt.Errorf("its container did not come to %s: %w", name, context.Cause(ctx))
 		}
 		if err == unix.EINTR || ready == 0 {
 			continue

@@ -25,20 +25,28 @@ const (
 	// What of a PC a guest does without; the clock is left, since Linux polls
 	// for one that is not there.
 	machineType = "microvm,acpi=on,rtc=on,pic=off,pit=off,isa-serial=off"
-	cid         = 3
+	// What docs/system/i386/microvm.rst of QEMU proposes.
+	manualType    = "microvm,x-option-roms=off,pit=off,pic=off,isa-serial=off,rtc=off"
+	manualCmdline = "reboot=t panic=-1 quiet"
+	cid           = 3
 )
 
 // qemuArgs is the same machine as ostia's: size, devices, kernel, initramfs and
-// command line.
-func (f *field) qemuArgs(dir string) []string {
+// command line; as its manual has it, with the type that that proposes and no
+// more of a command line than the initramfs needs.
+func (f *field) qemuArgs(who, dir string) []string {
+	machine, cmdline := f.machine, prepare.Cmdline
+	if who == isManual {
+		machine, cmdline = manualType, manualCmdline
+	}
 	const mem = "512M"
 	return []string{
-		"-machine", f.machine + ",memory-backend=ram", "-accel", "kvm", "-cpu", "host", "-m", mem, "-smp", "1",
+		"-machine", machine + ",memory-backend=ram", "-accel", "kvm", "-cpu", "host", "-m", mem, "-smp", "1",
 		"-object", "memory-backend-memfd,id=ram,share=on,size=" + mem,
 		"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-global", "virtio-mmio.force-legacy=false",
 		"-chardev", "socket,id=root,path=" + dir + "/root.sock", "-device", "vhost-user-fs-device,chardev=root,tag=" + guest.Tag,
 		"-device", fmt.Sprintf("vhost-vsock-device,guest-cid=%d", cid), "-device", "virtio-rng-device", "-device", "virtio-balloon-device,free-page-reporting=on",
-		"-kernel", f.kernel, "-initrd", dir + "/initrd", "-append", prepare.Cmdline,
+		"-kernel", f.kernel, "-initrd", dir + "/initrd", "-append", cmdline,
 	}
 }
 
@@ -49,18 +57,18 @@ func (f *field) fsArgs(dir string) []string {
 // peer is a machine of QEMU's that runs the same container in the same guest.
 type peer struct {
 	f        *field
-	dir      string
+	who, dir string
 	fs, qemu *process
 }
 
 // prepareQEMU makes what an engine would have made before: a folder, with the
 // guest's description behind the initramfs.
-func (f *field) prepareQEMU() (*peer, error) {
+func (f *field) prepareQEMU(who string) (*peer, error) {
 	dir, err := os.MkdirTemp(f.dir, "qemu-")
 	if err != nil {
 		return nil, err
 	}
-	return &peer{f: f, dir: dir}, f.describe(filepath.Join(dir, "initrd"))
+	return &peer{f: f, who: who, dir: dir}, f.describe(filepath.Join(dir, "initrd"))
 }
 
 // start starts virtiofsd and QEMU.
@@ -78,9 +86,11 @@ func (p *peer) start(ctx context.Context) error {
 		}
 		time.Sleep(time.Millisecond)
 	}
-	p.qemu, err = f.start(ctx, qemu, f.qemuArgs(p.dir)...)
+	p.qemu, err = f.start(ctx, qemu, f.qemuArgs(p.who, p.dir)...)
 	return err
 }
+
+func (p *peer) program() *process { return p.qemu }
 
 // end adds what both have said to an error.
 func (p *peer) end(err *error) {

@@ -29,6 +29,7 @@ type report struct {
 	Conditions string   `json:"conditions"`
 	Ostia      command  `json:"ostia"`
 	QEMU       command  `json:"qemu"`
+	Manual     command  `json:"qemuAsItsManualHasIt"`
 	VirtioFSD  command  `json:"virtiofsd"`
 	Results    []result `json:"results"`
 }
@@ -54,7 +55,10 @@ func (f *field) report(before string) (*report, error) {
 	if r.Ostia, err = version(f.ostia, f.ostiaArgs("ID")); err != nil {
 		return nil, err
 	}
-	if r.QEMU, err = version(qemu, f.qemuArgs("DIR")); err != nil {
+	if r.QEMU, err = version(qemu, f.qemuArgs(isQEMU, "DIR")); err != nil {
+		return nil, err
+	}
+	if r.Manual, err = version(qemu, f.qemuArgs(isManual, "DIR")); err != nil {
 		return nil, err
 	}
 	r.VirtioFSD, err = version(virtiofsd, f.fsArgs("DIR"))
@@ -91,7 +95,10 @@ func (r *report) table(w io.Writer) {
 		fmt.Fprintf(t, "%s, %s\t%.4g\t%s\t%s\t%s\n", m.Measurement, m.Unit, m.Ostia, q, ratio, m.Goal)
 	}
 	t.Flush()
-	fmt.Fprintf(w, "\n%s\n%s: %s\n%s: %s\n%s: %s\n", r.Conditions, r.Ostia.Version, r.Ostia.Line, r.QEMU.Version, r.QEMU.Line, r.VirtioFSD.Version, r.VirtioFSD.Line)
+	fmt.Fprintf(w, "\n%s\n", r.Conditions)
+	for _, c := range []command{r.Ostia, r.QEMU, r.Manual, r.VirtioFSD} {
+		fmt.Fprintf(w, "%s: %s\n", c.Version, c.Line)
+	}
 }
 
 // compare is a result of rounds in turn.

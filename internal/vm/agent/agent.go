@@ -163,7 +163,8 @@ func load(files []*os.File) error {
 }
 
 // connect opens a connection to the monitor. The device is probed while its
-// module loads, on a thread of the kernel's.
+// module loads, on a thread of the kernel's; and a signal, of which Go has its
+// own, ends the attempt, and with it the socket's.
 func connect(port uint32) (*os.File, error) {
 	var err error
 	for range 400 {
@@ -175,7 +176,7 @@ func connect(port uint32) (*os.File, error) {
 			return os.NewFile(uintptr(fd), "vsock"), nil
 		}
 		unix.Close(fd)
-		if err != unix.ENODEV && err != unix.ENETUNREACH && err != unix.EADDRNOTAVAIL && err != unix.ETIMEDOUT {
+		if err != unix.ENODEV && err != unix.ENETUNREACH && err != unix.EADDRNOTAVAIL && err != unix.ETIMEDOUT && err != unix.EINTR {
 			return nil, err
 		}
 		time.Sleep(5 * time.Millisecond)
