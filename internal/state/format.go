@@ -233,6 +233,9 @@ func (s *State) Process() (int, error) {
 		return -1, unix.ESRCH
 	}
 	fd, err := unix.PidfdOpen(s.Pid, 0)
+	if err == unix.EINVAL { // it has ended, and somebody is left in its session, until Linux 6.9
+		err = unix.ESRCH
+	}
 	if err != nil {
 		return -1, err
 	}
