@@ -21,7 +21,7 @@ const (
 	direntName   = 19
 )
 
-// readdir follows struct fuse_read_in. One getdents64(2) is one answer.
+// readdir follows struct fuse_read_in.
 func (s *Server) readdir(r *request, n *node) error {
 	h := s.handle(r.u64(0))
 	if h == nil || h.fd < 0 || h.node != n {
@@ -31,16 +31,12 @@ func (s *Server) readdir(r *request, n *node) error {
 	size := min(int(min(r.u32(16), maxListing)), virtio.Length(r.out))
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if _, err := unix.Seek(h.fd, int64(r.u64(8)), unix.SEEK_SET); err != nil {
-		return err
-	}
-	entries := make([]byte, max(min(size, 32<<10), 512))
-	k, err := unix.Getdents(h.fd, entries)
+	rest, err := h.entries(int64(r.u64(8)))
 	if err != nil {
 		return err
 	}
 	r.answer = make([]byte, 0, size)
-	for b := entries[:k]; len(b) >= direntName; {
+	for b := rest; len(b) >= direntName; {
 		length := int(binary.LittleEndian.Uint16(b[direntLength:]))
 		if length < direntName || length > len(b) {
 			return unix.EIO
@@ -51,6 +47,39 @@ func (s *Server) readdir(r *request, n *node) error {
 		b = b[length:]
 	}
 	return nil
+}
+
+// entries are a folder's from a position on, as getdents64(2) has them: the rest
+// of what was read last, if the position lies there, or what follows it. A
+// position is sought only where the guest jumps: on a tmpfs before Linux 6.6 it
+// counts the entries, and a folder of which each removal took one was not
+// emptied.
+func (h *handle) entries(at int64) ([]byte, error) {
+	position, rest := h.from, h.listing
+	for position != at && len(rest) >= direntName {
+		length := int(binary.LittleEndian.Uint16(rest[direntLength:]))
+		if length < direntName || length > len(rest) {
+			return nil, unix.EIO
+		}
+		position, rest = int64(binary.LittleEndian.Uint64(rest[direntOffset:])), rest[length:]
+	}
+	if position == at && at != 0 && len(rest) > 0 {
+		return rest, nil
+	}
+	if position != at || at == 0 { // from the beginning on, it is read anew
+		if _, err := unix.Seek(h.fd, at, unix.SEEK_SET); err != nil {
+			return nil, err
+		}
+	}
+	const block = 32 << 10
+	b := make([]byte, block)
+	n, err := unix.Getdents(h.fd, b)
+	if err != nil {
+		h.from, h.listing = -1, nil
+		return nil, err
+	}
+	h.from, h.listing = at, b[:n]
+	return h.listing, nil
 }
 
 // listed adds one entry to the answer, if there is room.

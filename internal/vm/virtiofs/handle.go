@@ -13,8 +13,12 @@ type handle struct {
 	node  *node
 	fd    int // -1 for a hidden folder
 	flags int
-	mu    sync.Mutex     // a folder's position
 	pins  sync.WaitGroup // requests that use fd
+
+	// What was read last of a folder, and the position where that begins.
+	mu      sync.Mutex
+	from    int64
+	listing []byte
 }
 
 func (h *handle) writable() bool { return h.flags&unix.O_ACCMODE != unix.O_RDONLY }

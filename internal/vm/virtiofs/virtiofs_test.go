@@ -2,6 +2,7 @@ package virtiofs
 
 import (
 	"encoding/binary"
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -92,6 +93,61 @@ func TestReadAndWrite(t *testing.T) {
 	}
 	if text, _ := os.ReadFile(root + "/file"); string(text) != "CONtent" {
 		t.Errorf("the file holds %q", text)
+	}
+}
+
+// A folder that is emptied while it is read, as rm -r does, is emptied; read
+// again from its beginning, it shows what has come.
+func TestRemoveWhileListing(t *testing.T) {
+	s, root := newServer(t)
+	const files = 600
+	for i := range files {
+		if err := os.WriteFile(filepath.Join(root, "dir", fmt.Sprint(i)), nil, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	dir := lookup(t, s, "dir")
+	e, opened := ask(s, opOpendir, dir, make([]byte, 8))
+	if e != 0 {
+		t.Fatal(e)
+	}
+	le := binary.LittleEndian
+	list := func(at uint64) (names []string, end uint64) {
+		body := append(le.AppendUint64(append([]byte{}, opened[:8]...), at), make([]byte, 24)...)
+		le.PutUint32(body[16:], 512)
+		e, b := ask(s, opReaddir, dir, body)
+		if e != 0 {
+			t.Fatal(e)
+		}
+		for len(b) >= 24 { // ino, off, namelen, type, name
+			n := int(le.Uint32(b[16:]))
+			names, end = append(names, string(b[24:24+n])), le.Uint64(b[8:])
+			b = b[(24+n+7)&^7:]
+		}
+		return names, end
+	}
+	seen := map[string]bool{}
+	for names, at := list(0); len(names) > 0; names, at = list(at) {
+		for _, name := range names {
+			if seen[name] {
+				t.Fatalf("%s is listed twice", name)
+			}
+			seen[name] = true
+			if name != "." && name != ".." {
+				if e, _ := ask(s, opUnlink, dir, append([]byte(name), 0)); e != 0 {
+					t.Fatalf("unlink %s: %v", name, e)
+				}
+			}
+		}
+	}
+	if len(seen) != files+2 {
+		t.Errorf("%d names, want %d", len(seen), files+2)
+	}
+	if err := os.WriteFile(filepath.Join(root, "dir", "new"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if names, _ := list(0); len(names) != 3 {
+		t.Errorf("from the beginning: %q", names)
 	}
 }
 
