@@ -233,7 +233,9 @@ func (s *State) Process() (int, error) {
 		return -1, unix.ESRCH
 	}
 	fd, err := unix.PidfdOpen(s.Pid, 0)
-	if err == unix.EINVAL { // it has ended, and somebody is left in its session, until Linux 6.9
+	if err == unix.EINVAL || err == unix.ENOENT {
+		// It has ended, and its number is that of a session in which somebody is
+		// left (EINVAL until Linux 6.9), or has become that of a thread.
 		err = unix.ESRCH
 	}
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"reflect"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -258,6 +259,25 @@ func TestStartTimeOfThisProcess(t *testing.T) {
 	s.StartTime++ // another process that has got the number
 	if alive, err := s.Alive(); alive || err != nil {
 		t.Error("with another start time", alive, err)
+	}
+	if fd, err := s.Process(); err != unix.ESRCH {
+		t.Errorf("descriptor %d, %v", fd, err)
+	}
+}
+
+// TestNumberOfAThread: the number of a first process that has ended may be that
+// of somebody's thread by now.
+func TestNumberOfAThread(t *testing.T) {
+	tid, done := make(chan int), make(chan bool)
+	defer close(done)
+	go func() {
+		runtime.LockOSThread()
+		tid <- unix.Gettid()
+		<-done
+	}()
+	s := State{Pid: <-tid, StartTime: 1}
+	if s.Pid == os.Getpid() {
+		t.Skip("the goroutine got the first thread")
 	}
 	if fd, err := s.Process(); err != unix.ESRCH {
 		t.Errorf("descriptor %d, %v", fd, err)
