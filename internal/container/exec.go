@@ -59,6 +59,9 @@ func (r *Runtime) Exec(id string, o ExecOptions) (status int, err error) {
 	if e.spec, err = config(s); err != nil {
 		return 0, err
 	}
+	if s.OtherTimeNS {
+		e.spec.Linux.Namespaces = append(e.spec.Linux.Namespaces, spec.Namespace{Type: "time", Flag: unix.CLONE_NEWTIME})
+	}
 	if e.process, err = e.makeProcess(); err != nil {
 		return 0, err
 	}

@@ -236,7 +236,15 @@ func (c *restoration) restored(pid int) error {
 		return err
 	}
 	c.state.OwnPidNS = ownsNamespace(c.spec, unix.CLONE_NEWPID)
+	c.state.OtherTimeNS = !hasNamespace(c.spec, unix.CLONE_NEWTIME) && inOtherTimeNS(pid)
 	return failed("state", c.dir.Path(), c.dir.Rewrite(c.state, c.config))
+}
+
+// inOtherTimeNS reports whether a process is in a time namespace other than this
+// process's: CRIU makes one, so that clocks go on where they were.
+func inOtherTimeNS(pid int) bool {
+	var own, others unix.Stat_t
+	return unix.Stat("/proc/self/ns/time", &own) == nil && unix.Stat("/proc/"+strconv.Itoa(pid)+"/ns/time", &others) == nil && own.Ino != others.Ino
 }
 
 // terminal takes the master of the container's terminal, which CRIU made anew.

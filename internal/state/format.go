@@ -28,6 +28,7 @@ type State struct {
 	NoNewKeyring bool
 	Machine      bool          // the container is a virtual machine: Pid is its monitor's
 	OwnPidNS     bool          // in a new pid namespace
+	OtherTimeNS  bool          // restored into a time namespace that the configuration does not name
 	Poststart    bool          // has such hooks
 	Poststop     bool          // has such hooks
 	Resctrl      bool          // has a resource control group (linux.intelRdt)
@@ -54,6 +55,9 @@ func (s *State) encode() []byte {
 			e.Key("machine").Bool(true)
 		}
 		e.Key("ownPidNS").Bool(s.OwnPidNS)
+		if s.OtherTimeNS {
+			e.Key("otherTimeNS").Bool(true)
+		}
 		e.Key("poststart").Bool(s.Poststart)
 		e.Key("poststop").Bool(s.Poststop)
 		e.Key("resctrl").Bool(s.Resctrl)
@@ -119,6 +123,8 @@ func decode(text string) (*State, error) {
 			s.Machine = d.Bool()
 		case "ownPidNS":
 			s.OwnPidNS = d.Bool()
+		case "otherTimeNS":
+			s.OtherTimeNS = d.Bool()
 		case "poststart":
 			s.Poststart = d.Bool()
 		case "poststop":

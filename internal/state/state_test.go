@@ -50,7 +50,7 @@ func example() *State {
 	return &State{
 		Version: "1.3.0", ID: "web", Bundle: "/b \"\\\n", Rootfs: "/b/rootfs", RootfsMount: 1 << 63, Created: "2026-11-24T00:00:00.000000001Z",
 		Owner: 4294967294, Annotations: map[string]string{"": "", "a.b/c": "\x00\u2028é"},
-		NoNewKeyring: true, OwnPidNS: true, Poststart: true, Poststop: true,
+		NoNewKeyring: true, OwnPidNS: true, OtherTimeNS: true, Poststart: true, Poststop: true,
 		Cgroup: &cgroup.Group{Dirs: []cgroup.Dir{
 			{Name: "cpu,cpuacct", Controllers: "cpu cpuacct", Mount: "/sys/fs/cgroup/cpu,cpuacct", Path: "/sys/fs/cgroup/cpu,cpuacct/web"},
 			{Name: "name=systemd", Mount: "/sys/fs/cgroup/systemd", Path: "/sys/fs/cgroup/systemd/web"},
