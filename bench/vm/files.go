@@ -9,8 +9,8 @@ import (
 
 // The files part is small: on this processor a megabyte takes its time.
 const (
-	megabytes = 48
-	entries   = 300
+	megabytes = 16
+	entries   = 60
 )
 
 // steps are what a script does in /data, and the mark that follows each.
@@ -46,7 +46,11 @@ func (f *field) files() ([]result, error) {
 					if s.unit == "MiB/s" {
 						amount = megabytes
 					}
-					rates[i][n] = append(rates[i][n], amount/(at-before).Seconds())
+					if e == nil {
+						rate := amount / (at - before).Seconds()
+						rates[i][n] = append(rates[i][n], rate)
+						fmt.Fprintf(os.Stderr, "bench-vm: %s: %s: %.3g %s\n", who, s.what, rate, s.unit)
+					}
 					before, err = at, e
 				}
 				if _, failed := w.seen[mark+"-failed"]; failed {
