@@ -98,7 +98,7 @@ guest-systemd: all build/test.test
 	@build/guest -systemd -t 15m -- sh -c 'cd test && exec $(CURDIR)/build/test.test -test.timeout 12m -test.run TestSystemd' </dev/null
 
 # Debian's podman, Docker and containerd with ostia as their runtime, here and in the guest; and a taste of it for `make test`.
-engines = $(CURDIR)/build/test/engines.test -test.timeout 40m
+engines = $(CURDIR)/build/test/engines.test -test.timeout 75m
 engines: all build/test/engines.test build/crictl
 	@test/deps test
 	@test/deps engines
@@ -106,7 +106,7 @@ engines: all build/test/engines.test build/crictl
 	@echo "engines: podman, Docker and containerd on this machine"
 	@cd test/engines && $(engines)
 	@echo "engines: the same in a cgroup v2 guest (emulated, about ten times slower)"
-	@cd test/engines && ../../build/guest -m 4096 -t 45m -- $(engines) </dev/null
+	@cd test/engines && ../../build/guest -m 4096 -t 80m -- $(engines) </dev/null
 
 # The kubelet's side of the CRI, for containerd. Debian has no package of it.
 build/crictl:
