@@ -97,6 +97,21 @@ guest-systemd: all build/test.test
 	@echo "guest-systemd: test in a guest that systemd has booted"
 	@build/guest -systemd -t 15m -- sh -c 'cd test && exec $(CURDIR)/build/test.test -test.timeout 12m -test.run TestSystemd' </dev/null
 
+# The fork in assembly and the core scripts on arm64's kernel, emulated: about 3 minutes.
+.PHONY: guest-arm64
+arm64_scripts ?= exec lifecycle run-status process hooks kill
+guest-arm64: build/overlay.json
+	@test/deps arm64
+	@$(GO) build -o build/guest ./test/guest
+	@mkdir -p build/arm64
+	@GOARCH=arm64 $(BUILD) -o build/arm64/ostia ./cmd/ostia
+	@GOARCH=arm64 $(GO) test -c -o build/arm64/launch.test ./internal/launch
+	@GOARCH=arm64 $(GO) test -c -o build/arm64/test.test ./test
+	@echo "guest-arm64: internal/launch and $(arm64_scripts) in a cgroup v2 guest with arm64's kernel (emulated)"
+	@RUNTIME=$(CURDIR)/build/arm64/ostia BUSYBOX=$(OSTIA_CACHE)/arm64/busybox-static/bin/busybox build/guest -arch arm64 -t 20m -- \
+		sh -c 'uname -a; build/arm64/launch.test -test.v && cd test && for s; do echo "$$s:" && ../build/arm64/test.test -test.run TestBehaviour -scripts $$s || exit 1; done' \
+		sh $(arm64_scripts) </dev/null
+
 # Debian's podman, Docker and containerd with ostia as their runtime, here and in the guest; and a taste of it for `make test`.
 engines = $(CURDIR)/build/test/engines.test -test.timeout 75m
 engines: all build/test/engines.test build/crictl

@@ -28,16 +28,17 @@ var systemdScript []byte
 
 // boot is what a guest starts from.
 type boot struct {
-	kernel  string // uncompressed ELF: QEMU then needs no decompression at 1/20 of native speed
+	kernel  string // uncompressed: QEMU then needs no decompression at 1/20 of native speed
 	initrd  string
 	modules string // folder to appear as /lib/modules
 	systemd string // archive of Debian's systemd
+	root    string // what is laid over this machine's root, for another architecture
 }
 
 // prepareBoot unpacks the kernel and packs the initrd, once per kernel and
 // scripts: two clones with different ones may share a cache.
-func prepareBoot(cache string) (boot, error) {
-	tree := filepath.Join(cache, "linux-image-cloud-amd64")
+func prepareBoot(cache, arch string) (boot, error) {
+	tree := filepath.Join(cache, "linux-image-cloud-"+arch)
 	images, _ := filepath.Glob(filepath.Join(tree, "boot", "vmlinuz-*"))
 	if len(images) != 1 {
 		return boot{}, fmt.Errorf("no kernel in %s", tree)
@@ -49,7 +50,10 @@ func prepareBoot(cache string) (boot, error) {
 		modules: filepath.Join(tree, "lib", "modules"),
 		systemd: filepath.Join(cache, "systemd", "tree.tar"),
 	}
-	if err := once(b.kernel, func() ([]byte, error) { return unpackKernel(images[0]) }); err != nil {
+	if arch == "arm64" {
+		b.kernel = images[0] // there it is an uncompressed Image
+		b.root = filepath.Join(cache, "root")
+	} else if err := once(b.kernel, func() ([]byte, error) { return unpackKernel(images[0]) }); err != nil {
 		return b, err
 	}
 	err := once(b.initrd, func() ([]byte, error) { return packInitrd(cache, tree, version) })

@@ -20,6 +20,7 @@ var errTime = errors.New("the guest ran out of time")
 
 // machine is the size of a guest.
 type machine struct {
+	arch    string
 	memory  int // MiB
 	cpus    int
 	limit   time.Duration
@@ -55,7 +56,7 @@ func (m machine) run(b boot, argv []string) (status int, err error) {
 	}
 	defer endShare()
 
-	cmd := exec.CommandContext(ctx, "qemu-system-x86_64", m.arguments(b, dir)...)
+	cmd := exec.CommandContext(ctx, map[string]string{"amd64": "qemu-system-x86_64", "arm64": "qemu-system-aarch64"}[m.arch], m.arguments(b, dir)...)
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = 5 * time.Second
 	cmd.Stdin = os.Stdin
@@ -159,25 +160,33 @@ func shareRoot(dir string) (end func(), err error) {
 func (m machine) arguments(b boot, dir string) []string {
 	path := func(name string) string { return filepath.Join(dir, name) }
 	mem := strconv.Itoa(m.memory) + "M"
-	var init string
-	if m.systemd {
-		init = " guest_systemd=" + b.systemd + " systemd.unit=guest.service"
+	hardware := []string{"-machine", "q35,sata=off,smbus=off,i8042=off,vmport=off,memory-backend=ram", "-cpu", "max"}
+	parameters := "console=ttyS0 reboot=t no_timer_check"
+	if m.arch == "arm64" {
+		hardware = []string{"-machine", "virt,gic-version=3,memory-backend=ram", "-cpu", "cortex-a72"}
+		parameters = "console=ttyAMA0"
 	}
-	return []string{
-		"-machine", "q35,sata=off,smbus=off,i8042=off,vmport=off,memory-backend=ram",
-		"-accel", "tcg,thread=single,tb-size=" + strconv.Itoa(m.translations), "-cpu", "max", "-smp", strconv.Itoa(m.cpus), "-m", mem,
-		"-object", "memory-backend-memfd,id=ram,share=on,size=" + mem,
+	var init string
+	if b.root != "" {
+		init = " guest_root=" + b.root
+	}
+	if m.systemd {
+		init += " guest_systemd=" + b.systemd + " systemd.unit=guest.service"
+	}
+	return append(hardware,
+		"-accel", "tcg,thread=single,tb-size="+strconv.Itoa(m.translations), "-smp", strconv.Itoa(m.cpus), "-m", mem,
+		"-object", "memory-backend-memfd,id=ram,share=on,size="+mem,
 		"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
-		"-serial", "file:" + path("console"),
-		"-chardev", "socket,id=root,path=" + path("root.sock"),
+		"-serial", "file:"+path("console"),
+		"-chardev", "socket,id=root,path="+path("root.sock"),
 		"-device", "vhost-user-fs-pci,chardev=root,tag=root",
 		"-device", "virtio-serial-pci",
 		"-chardev", "stdio,id=stdin,signal=off", "-device", "virtserialport,chardev=stdin,name=stdin",
 		"-add-fd", "fd=3,set=1", "-chardev", "file,id=stdout,path=/dev/fdset/1,append=on", "-device", "virtserialport,chardev=stdout,name=stdout",
 		"-add-fd", "fd=4,set=2", "-chardev", "file,id=stderr,path=/dev/fdset/2,append=on", "-device", "virtserialport,chardev=stderr,name=stderr",
-		"-chardev", "file,id=status,path=" + path("status"), "-device", "virtserialport,chardev=status,name=status",
+		"-chardev", "file,id=status,path="+path("status"), "-device", "virtserialport,chardev=status,name=status",
 		"-kernel", b.kernel, "-initrd", b.initrd,
-		"-append", "console=ttyS0 quiet loglevel=4 reboot=t panic=-1 mitigations=off no_timer_check" +
-			" guest_dir=" + dir + " guest_modules=" + b.modules + init + " " + m.append,
-	}
+		"-append", parameters+" quiet loglevel=4 panic=-1 mitigations=off"+
+			" guest_dir="+dir+" guest_modules="+b.modules+init+" "+m.append,
+	)
 }

@@ -4,7 +4,9 @@
 // below a throw-away layer. The command's output comes out and its exit status
 // is the guest's.
 //
-//	guest [-m MiB] [-c CPUS] [-t DURATION] [-v] [-systemd] [-translations MiB] [-append WORDS] -- COMMAND [ARG...]
+//	guest [-arch arm64] [-m MiB] [-c CPUS] [-t DURATION] [-v] [-systemd] [-translations MiB] [-append WORDS] -- COMMAND [ARG...]
+//
+// With -arch arm64 a root file system of that architecture is laid over this machine's.
 //
 // 124: the time was over. 125: the guest ended without a status.
 package main
@@ -20,6 +22,7 @@ import (
 
 func main() {
 	var m machine
+	flag.StringVar(&m.arch, "arch", "amd64", "amd64 or arm64")
 	flag.IntVar(&m.memory, "m", 2048, "memory in MiB")
 	flag.IntVar(&m.cpus, "c", 2, "virtual CPUs")
 	flag.DurationVar(&m.limit, "t", 10*time.Minute, "the guest is ended after this time")
@@ -28,7 +31,7 @@ func main() {
 	flag.IntVar(&m.translations, "translations", 0, "MiB of translated code that QEMU keeps: 64 where the command runs machines")
 	flag.StringVar(&m.append, "append", "", "more words for the kernel's command line")
 	flag.Parse()
-	if flag.NArg() == 0 {
+	if flag.NArg() == 0 || m.arch != "amd64" && m.arch != "arm64" {
 		flag.Usage()
 		os.Exit(2)
 	}
@@ -52,9 +55,14 @@ func run(m machine, argv []string) (int, error) {
 		}
 		cache = filepath.Join(dir, "ostia")
 	}
-	b, err := prepareBoot(cache)
+	deps := "test"
+	if m.arch != "amd64" {
+		deps = m.arch
+		cache = filepath.Join(cache, m.arch)
+	}
+	b, err := prepareBoot(cache, m.arch)
 	if err != nil {
-		return 0, fmt.Errorf("%w (test/deps test fetches what is needed)", err)
+		return 0, fmt.Errorf("%w (test/deps %s fetches what is needed)", err, deps)
 	}
 	return m.run(b, argv)
 }
