@@ -22,7 +22,10 @@ func TestFiveAtOnce(t *testing.T) {
 	full(t)
 	var all sync.WaitGroup
 	for i := range 5 {
-		dir := bundle(t, fmt.Sprintf("echo machine %d; sleep 2; exit %d", i, 10+i), func(c object) { annotate(c, "krun.ram_mib", "128") })
+		dir := bundle(t, fmt.Sprintf("echo machine %d; sleep 2; exit %d", i, 10+i), func(c object) {
+			annotate(c, "krun.ram_mib", "128")
+			annotate(c, "org.ostia.vm.boot_seconds", "170") // five share one emulated processor
+		})
 		id := fmt.Sprintf("%s-%d", name(t), i)
 		all.Go(func() {
 			ostia(t, "", "run", "--bundle", dir, id).want(t, 10+i, fmt.Sprintf("machine %d\n", i))
