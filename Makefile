@@ -79,9 +79,9 @@ behaviour: $(behaviour:%=build/%.test)
 guest: $(behaviour:%=build/%.test)
 	@$(GO) build -o build/guest ./test/guest
 	@echo "guest: $(behaviour) in a cgroup v2 guest (emulated, about ten times slower)"
-	@build/guest -t 30m -- sh -c 'for dir; do (cd $$dir && $(CURDIR)/build/$$dir.test -test.timeout 25m) || exit 1; done' sh $(behaviour) </dev/null
+	@build/guest -t 45m -- sh -c 'for dir; do (cd $$dir && $(CURDIR)/build/$$dir.test -test.timeout 40m) || exit 1; done' sh $(behaviour) </dev/null
 	@echo "guest: SELinux in place of AppArmor, cgroup v1 with joint hierarchies in place of v2"
-	@build/guest -t 10m -append "lsm=selinux guest_cgroup=legacy" -- sh -c 'cd test && for s; do ../build/test.test -test.run TestBehaviour -scripts $$s || exit 1; done' \
+	@build/guest -t 20m -append "lsm=selinux guest_cgroup=legacy" -- sh -c 'cd test && for s; do ../build/test.test -test.run TestBehaviour -scripts $$s || exit 1; done' \
 		sh selinux resources-v1 mounts-cgroup update events pause lifecycle </dev/null
 
 # A thousand containers, and the same for killed runtimes and a host that has run out of things: about 4 minutes.
