@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"runtime"
 	"runtime/debug"
 	"time"
 
@@ -73,10 +72,6 @@ func run(f Files, signals <-chan os.Signal) (status int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	// A thread that runs a guest's processor keeps what a goroutine needs to run
-	// until Go's sysmon takes it away, up to 10 ms later: a host with as few CPUs
-	// as the guest has would let its devices wait for that.
-	runtime.GOMAXPROCS(runtime.NumCPU() + setup.CPUs + 4)
 	tr := &trace{fd: f.Trace}
 	tr.end("monitor: start")
 	cards, err := joinNetwork(setup, f.Tun)
