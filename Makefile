@@ -45,7 +45,7 @@ demo: all
 test: all
 	@test/deps test
 	@$(MAKE) --no-print-directory cross unit fuzz FUZZTIME=3s
-	@$(MAKE) --no-print-directory behaviour guest guest-systemd engines-smoke test-vm
+	@$(MAKE) --no-print-directory behaviour guest guest-systemd engines-smoke
 	@echo "test: everything passed"
 
 # The other architectures that ostia promises must compile, tests too.
