@@ -25,7 +25,7 @@ COMMIT := $(shell git describe --always --abbrev=40 --dirty --exclude='*' 2>/dev
 BEHAVIOUR = $(filter-out test/vm test/build,$(patsubst %/,%,$(dir $(wildcard test/*_test.go test/*/*_test.go))))
 behaviour = $(filter-out test/engines,$(sort $(BEHAVIOUR)))
 
-.PHONY: all demo test unit cross behaviour guest engines engines-smoke test-vm test-vm-full test-vm-deps demo-vm bench bench-vm fuzz lint install deb clean
+.PHONY: all demo test unit cross behaviour guest engines engines-smoke test-vm test-vm-full test-vm-deps demo-vm bench bench-all bench-vm fuzz lint install deb clean
 
 all: build/overlay.json
 	@$(BUILD) -o ostia ./cmd/ostia
@@ -97,7 +97,7 @@ guest-systemd: all build/test.test
 	@echo "guest-systemd: test in a guest that systemd has booted"
 	@build/guest -systemd -t 15m -- sh -c 'cd test && exec $(CURDIR)/build/test.test -test.timeout 12m -test.run TestSystemd' </dev/null
 
-# The fork in assembly and the core scripts on arm64's kernel, emulated: about 3 minutes.
+# The fork in assembly and the core scripts on arm64's kernel, emulated: about two minutes of a CPU.
 .PHONY: guest-arm64
 arm64_scripts ?= exec lifecycle run-status process hooks kill
 guest-arm64: build/overlay.json

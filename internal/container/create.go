@@ -313,6 +313,8 @@ func explainFork(err error, sys *syscall.SysProcAttr) error {
 		return &advised{err, "the memory limit is too small to start in (linux.resources.memory.limit)"}
 	case err == syscall.EBUSY && sys.UseCgroupFD:
 		return &advised{err, "the cgroup hands controllers to groups below it, and may then hold no process: choose another linux.cgroupsPath, or empty its cgroup.subtree_control"}
+	case err == syscall.ENOSYS:
+		return &advised{err, "clone3(2) is denied to the runtime itself: allow it in the seccomp profile of the container around it"}
 	case err == syscall.EAGAIN:
 		return &advised{err, "a limit of processes is reached (pids cgroup or RLIMIT_NPROC)"}
 	}

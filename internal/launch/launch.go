@@ -1,5 +1,6 @@
 // Package launch starts a stage and talks to it: the image in a sealed memory
-// file, the fork, the socket for reports and questions, the pidfd.
+// file, the fork, the socket for reports and questions, the pidfd. The same kind
+// of fork makes a network namespace meanwhile.
 package launch
 
 import (
