@@ -31,6 +31,7 @@ func TestMain(m *testing.M) {
 		"manager":  manager,
 		"activate": activate,
 		"notify":   notify,
+		"without":  without,
 	})
 }
 

@@ -2,7 +2,9 @@ package test
 
 import (
 	"os"
+	"os/exec"
 	"runtime"
+	"strconv"
 	"testing"
 	"unsafe"
 
@@ -59,6 +61,33 @@ func likeKernel514() error {
 			load(arg(later.arg)), jump(unix.BPF_JSET, later.flags, 0, 1), end(refuse|uint32(unix.EINVAL)), end(allow))
 	}
 	program = append(program, end(allow))
+	return filter(program)
+}
+
+// without NUMBER PROGRAM [ARG...] runs a program for which a system call, by
+// its number on this machine, is not there, as under the profile of a container.
+func without() {
+	nr, err := strconv.ParseUint(os.Args[1], 10, 32)
+	if err == nil {
+		err = filter([]unix.SockFilter{
+			{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: 0},
+			{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: uint32(nr), Jf: 1},
+			{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ERRNO | uint32(unix.ENOSYS)},
+			{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ALLOW},
+		})
+	}
+	if err == nil {
+		var path string
+		if path, err = exec.LookPath(os.Args[2]); err == nil {
+			err = unix.Exec(path, os.Args[2:], os.Environ())
+		}
+	}
+	fail(err)
+}
+
+// filter has the kernel judge the system calls of this process and of all that
+// it starts.
+func filter(program []unix.SockFilter) error {
 	fprog := unix.SockFprog{Len: uint16(len(program)), Filter: &program[0]}
 	if _, _, e := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, unix.SECCOMP_FILTER_FLAG_TSYNC, uintptr(unsafe.Pointer(&fprog))); e != 0 {
 		return os.NewSyscallError("seccomp", e)

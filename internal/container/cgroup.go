@@ -162,3 +162,19 @@ func joinCgroup(g *cgroup.Group, f *files, in *plan.Input, sys *syscall.SysProcA
 	}
 	return nil
 }
+
+// joinByFile has a stage that was to be born in its cgroup on v2 enter it as on
+// v1, by writing to a file: only clone3(2) puts a child there, and the seccomp
+// profile of a container around the runtime may answer that with ENOSYS.
+func joinByFile(f *files, in *plan.Input, sys *syscall.SysProcAttr) bool {
+	if !sys.UseCgroupFD {
+		return false
+	}
+	fd, err := unix.Openat(sys.CgroupFD, "cgroup.procs", unix.O_WRONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return false
+	}
+	sys.UseCgroupFD = false
+	in.FDs.Cgroup = append(in.FDs.Cgroup, f.add(fd))
+	return true
+}

@@ -269,6 +269,11 @@ func (c *creation) launch(filter plan.Seccomp) error {
 		return err
 	}
 	c.stage, err = launch.Start(c.plan, f.list, sys, -1, sock, c.dir.Path())
+	if err == syscall.ENOSYS && joinByFile(f, in, sys) {
+		if c.plan, err = plan.Compile(in); err == nil {
+			c.stage, err = launch.Start(c.plan, f.list, sys, -1, sock, c.dir.Path())
+		}
+	}
 	if err != nil {
 		unix.Close(sock)
 		return failed("start the container's first process", "", explainFork(err, sys))
@@ -313,8 +318,6 @@ func explainFork(err error, sys *syscall.SysProcAttr) error {
 		return &advised{err, "the memory limit is too small to start in (linux.resources.memory.limit)"}
 	case err == syscall.EBUSY && sys.UseCgroupFD:
 		return &advised{err, "the cgroup hands controllers to groups below it, and may then hold no process: choose another linux.cgroupsPath, or empty its cgroup.subtree_control"}
-	case err == syscall.ENOSYS:
-		return &advised{err, "clone3(2) is denied to the runtime itself: allow it in the seccomp profile of the container around it"}
 	case err == syscall.EAGAIN:
 		return &advised{err, "a limit of processes is reached (pids cgroup or RLIMIT_NPROC)"}
 	}

@@ -333,6 +333,9 @@ func (e *execution) start(f *files, in *plan.Input, sys *syscall.SysProcAttr, so
 		pidNS = int(f.list[in.FDs.PidNS])
 	}
 	e.stage, err = launch.Start(e.plan, f.list, sys, pidNS, sock, dir)
+	if err == syscall.ENOSYS && joinByFile(f, in, sys) {
+		return e.start(f, in, sys, sock, dir)
+	}
 	if err != nil && err != launch.ErrPidNS {
 		return failed("start the process", "", explainFork(err, sys))
 	}

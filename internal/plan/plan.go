@@ -71,7 +71,7 @@ type FDs struct {
 	HookStdout int // file that takes the hooks' output
 	HookStderr int
 	Trace      int
-	Cgroup     []int // tasks files to join (cgroup v1)
+	Cgroup     []int // files to join by: tasks of cgroup v1, cgroup.procs of v2
 	Resctrl    []int // tasks files to join
 	Join       []Join
 	Network    int   // the new network namespace, made by the runtime with its loopback up
@@ -189,8 +189,8 @@ func (c *compiler) begin() {
 
 // joinCgroup enters the cgroup v1 hierarchies: "0" is the writing thread. The
 // tasks file, because a write to cgroup.procs takes 8 ms (an RCU grace
-// period). On v2 the stage is born in its cgroup, unless systemd makes that
-// around the process.
+// period). On v2 the stage is born in its cgroup where there is clone3(2),
+// unless systemd makes that around the process.
 func (c *compiler) joinCgroup() {
 	c.About("linux.cgroupsPath", -1, "")
 	if c.in.Placed {
