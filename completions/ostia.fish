@@ -95,7 +95,7 @@ complete -c ostia -n '__fish_seen_subcommand_from update' -l cpu-idle -x -a '' -
 complete -c ostia -n '__fish_seen_subcommand_from update' -l memory -x -a '' -d 'memory limit'
 complete -c ostia -n '__fish_seen_subcommand_from update' -l memory-reservation -x -a '' -d 'memory that is not reclaimed under pressure (v2), or a soft limit (v1)'
 complete -c ostia -n '__fish_seen_subcommand_from update' -l memory-swap -x -a '' -d 'limit of memory and swap together'
-complete -c ostia -n '__fish_seen_subcommand_from update' -l kernel-memory -x -a '' -d 'does nothing: no kernel has it any more'
+complete -c ostia -n '__fish_seen_subcommand_from update' -l kernel-memory -x -a '' -d 'ignored, with a warning: --memory counts the kernel\'s memory too'
 complete -c ostia -n '__fish_seen_subcommand_from update' -l kernel-memory-tcp -x -a '' -d 'limit of TCP\'s buffers, on cgroup v1'
 complete -c ostia -n '__fish_seen_subcommand_from update' -l pids-limit -x -a '' -d 'number of processes and threads; -1 is no limit'
 complete -c ostia -n '__fish_seen_subcommand_from update' -l l3-cache-schema -x -a '' -d 'line of the resctrl schemata, like L3:0=7f0;1=1f'

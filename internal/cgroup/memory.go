@@ -10,8 +10,8 @@ import (
 )
 
 // setMemory applies linux.resources.memory. As with runc 0 is not given and -1
-// no limit; the kernel memory limits, which no supported kernel has, are
-// ignored.
+// no limit; the limit of the kernel's memory, which Linux 5.16 has taken away,
+// is ignored.
 func (t *tree) setMemory(r *spec.Resources) error {
 	m := r.Memory
 	if m == nil {

@@ -32,7 +32,7 @@ var updateCommand = command{
 		{name: "memory", kind: text, value: "SIZE", help: "memory limit"},
 		{name: "memory-reservation", kind: text, value: "SIZE", help: "memory that is not reclaimed under pressure (v2), or a soft limit (v1)"},
 		{name: "memory-swap", kind: text, value: "SIZE", help: "limit of memory and swap together"},
-		{name: "kernel-memory", kind: text, value: "SIZE", help: "does nothing: no kernel has it any more"},
+		{name: "kernel-memory", kind: text, value: "SIZE", help: "ignored, with a warning: --memory counts the kernel's memory too"},
 		{name: "kernel-memory-tcp", kind: text, value: "SIZE", help: "limit of TCP's buffers, on cgroup v1"},
 		{name: "pids-limit", kind: text, value: "N", help: "number of processes and threads; -1 is no limit"},
 		{name: "l3-cache-schema", kind: text, value: "LINE", help: "line of the resctrl schemata, like L3:0=7f0;1=1f"},

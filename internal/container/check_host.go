@@ -47,7 +47,7 @@ func (c *check) host() {
 		c.rootfs = absolute(c.bundle, c.spec.Root.Path)
 		c.checkRootfs()
 	}
-	for _, err := range lostCapabilities(c.spec.Process) {
+	for _, err := range passedOver(c.spec.Process, c.spec.Linux.Resources) {
 		c.add(err)
 		c.list[len(c.list)-1].Warning = true
 	}

@@ -65,7 +65,7 @@ func (r *Runtime) Create(o CreateOptions) error {
 		c.undo()
 		return c.report("create", stateFailed("create", r.Root+"/"+o.ID, err))
 	}
-	r.warnOfLost(c.spec.Process)
+	r.warn(passedOver(c.spec.Process, c.spec.Linux.Resources))
 	return nil
 }
 

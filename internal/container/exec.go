@@ -105,7 +105,7 @@ func (r *Runtime) Exec(id string, o ExecOptions) (status int, err error) {
 		e.stage.Kill()
 		return 0, err
 	}
-	r.warnOfLost(e.process)
+	r.warn(passedOver(e.process, nil))
 	if o.Detach {
 		return 0, nil
 	}

@@ -26,7 +26,7 @@ func (r *Runtime) Run(o CreateOptions) (status int, err error) {
 	if err := c.begin(); err != nil {
 		return 0, c.report("run", err)
 	}
-	r.warnOfLost(c.spec.Process)
+	r.warn(passedOver(c.spec.Process, c.spec.Linux.Resources))
 	if err := c.runHooks("hooks.poststart", c.spec.Hooks.Poststart, "running", c.stage.Pid); err != nil {
 		c.undo()
 		return 0, c.report("run", err)

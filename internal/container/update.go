@@ -20,6 +20,14 @@ func (r *Runtime) Update(id string, u Update) error {
 	if err != nil {
 		return failed("update", id, err)
 	}
+	if err := r.update(id, u, update); err != nil {
+		return err
+	}
+	r.warn(passedOver(nil, update))
+	return nil
+}
+
+func (r *Runtime) update(id string, u Update, update *spec.Resources) error {
 	update.Devices = nil
 	d, s, err := r.open(id)
 	if err != nil {

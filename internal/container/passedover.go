@@ -9,16 +9,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// lostCapabilities says which capabilities a process asks for and goes without,
-// as with runc.
-func lostCapabilities(p *spec.Process) (list []error) {
-	if p == nil || p.Capabilities == nil {
-		return nil
-	}
-	caps := p.Capabilities
+// passedOver says what a process or a cgroup is to have and goes without, as
+// with runc. Either may be nil.
+func passedOver(p *spec.Process, r *spec.Resources) (list []error) {
 	add := func(pointer, why string) {
 		list = append(list, &spec.Error{Pointer: pointer, Err: errors.New(why)})
 	}
+	if r != nil && r.Memory != nil && r.Memory.Kernel != nil && *r.Memory.Kernel > 0 {
+		add("linux.resources.memory.kernel", "ignored: memory.limit counts the kernel's memory for the container too: leave it out")
+	}
+	if p == nil || p.Capabilities == nil {
+		return list
+	}
+	caps := p.Capabilities
 	if len(caps.Unknown) > 0 {
 		add("process.capabilities", "left out what is no capability: "+strings.Join(caps.Unknown, ", "))
 	}
@@ -31,13 +34,13 @@ func lostCapabilities(p *spec.Process) (list []error) {
 	return list
 }
 
-// warnOfLost tells of them once the process is there: an engine reads a log that
-// says why there is none as one error and nothing else.
-func (r *Runtime) warnOfLost(p *spec.Process) {
+// warn tells of them once the process is there: an engine reads a log that says
+// why there is none as one error and nothing else.
+func (r *Runtime) warn(list []error) {
 	if r.Warn == nil {
 		return
 	}
-	for _, err := range lostCapabilities(p) {
+	for _, err := range list {
 		r.Warn(err)
 	}
 }
