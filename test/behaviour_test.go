@@ -32,6 +32,7 @@ func TestMain(m *testing.M) {
 		"activate": activate,
 		"notify":   notify,
 		"without":  without,
+		"agent":    agent,
 	})
 }
 

@@ -6,6 +6,10 @@ import (
 	"net"
 	"os"
 	"syscall"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
 )
 
 // recvtty SOCKET is the program at the other end of --console-socket: it
@@ -31,6 +35,43 @@ func recvfd() {
 			fail(err)
 		}
 		fmt.Printf("descriptor %s\n", link)
+	}
+}
+
+// agent SOCKET takes a seccomp listener, says of each system call that it has
+// received it and, once the file "answer" is there, that it may go on.
+func agent() {
+	_, files := receive(os.Args[1])
+	defer files[0].Close()
+	listener := int32(files[0].Fd())
+	for {
+		poll := []unix.PollFd{{Fd: listener, Events: unix.POLLIN}}
+		if _, err := unix.Poll(poll, -1); err == unix.EINTR {
+			continue
+		} else if err != nil {
+			fail(err)
+		}
+		if poll[0].Revents&unix.POLLIN == 0 { // nobody is left
+			return
+		}
+		var call struct { // struct seccomp_notif, seccomp_unotify(2)
+			id         uint64
+			pid, flags uint32
+			data       [64]byte
+		}
+		if _, _, e := unix.Syscall(unix.SYS_IOCTL, uintptr(listener), unix.SECCOMP_IOCTL_NOTIF_RECV, uintptr(unsafe.Pointer(&call))); e != 0 {
+			continue // it has been taken back
+		}
+		fmt.Println("received")
+		for !fileExists("answer") {
+			time.Sleep(10 * time.Millisecond)
+		}
+		response := struct { // struct seccomp_notif_resp
+			id           uint64
+			value        int64
+			error, flags uint32
+		}{id: call.id, flags: unix.SECCOMP_USER_NOTIF_FLAG_CONTINUE}
+		_, _, _ = unix.Syscall(unix.SYS_IOCTL, uintptr(listener), unix.SECCOMP_IOCTL_NOTIF_SEND, uintptr(unsafe.Pointer(&response)))
 	}
 }
 
