@@ -3,7 +3,7 @@ complete -c ostia -f
 complete -c ostia -l root -x -a '(__fish_complete_directories)' -d 'keep the containers\' state below DIR (default /run/ostia, or $XDG_RUNTIME_DIR/ostia for an ordinary user)'
 complete -c ostia -l log -r -F -d 'append what goes wrong to FILE, or tell the journal (journald:NAME) or syslog:NAME (default: only standard error)'
 complete -c ostia -l log-format -x -a 'text json' -d 'text (default) or json'
-complete -c ostia -l log-level -x -a 'debug info warning error' -d 'debug, info, warning (default) or error, which leaves out warnings; nothing is said below them'
+complete -c ostia -l log-level -x -a 'debug info warning error' -d 'debug, which tells the steps of create, run and exec, info, warning (default) or error, which leaves out warnings'
 complete -c ostia -l debug -d 'the same as --log-level debug'
 complete -c ostia -l cgroup-manager -x -a 'cgroupfs systemd disabled' -d 'cgroupfs (default), systemd or disabled'
 complete -c ostia -l systemd-cgroup -d 'the same as --cgroup-manager systemd: a scope made by systemd, linux.cgroupsPath is SLICE:PREFIX:NAME'

@@ -132,7 +132,7 @@ func (t *tree) setUnified(r *spec.Resources) error {
 		case !t.group.V2:
 			return &spec.Error{Pointer: pointer, Err: errors.New("invalid configuration: this host has cgroup v1, unified is for cgroup v2")}
 		case !ok || controller == "" || strings.IndexByte(file, '/') >= 0 || strings.IndexByte(file, 0) >= 0:
-			return &spec.Error{Pointer: pointer, Err: errors.New("is not a file of the form CONTROLLER.PARAMETER")}
+			return &spec.Error{Pointer: pointer, Err: errors.New("the specified key has not the form CONTROLLER.VALUE `" + file + "`")}
 		case file == "cgroup.procs" || file == "cgroup.threads" || file == "cgroup.kill":
 			return &spec.Error{Pointer: pointer, Err: errors.New("is not a limit: leave it out")}
 		}

@@ -86,7 +86,7 @@ func (g *Group) Sub(paths ...string) (*Group, error) {
 func (g *Group) descend(container *Group, controllers, path string) error {
 	for e := range strings.SplitSeq(path, "/") {
 		if e == ".." {
-			return errors.New("bad sub cgroup path: it leads out of the container's cgroup: leave out \"..\"")
+			return errors.New("bad sub cgroup path: `..` components are not allowed")
 		}
 	}
 	inner := clean(path)

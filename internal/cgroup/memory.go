@@ -183,7 +183,7 @@ func (t *tree) checkUsage(m *spec.Memory) error {
 		limit int64
 	}{{"limit", given(m.Limit)}, {"swap", given(m.Swap)}} {
 		if l.limit > 0 && l.limit <= usage {
-			return refuse("memory."+l.name, strconv.FormatInt(l.limit, 10)+" is not above the "+strconv.FormatInt(usage, 10)+" bytes in use (checkBeforeUpdate)")
+			return refuse("memory."+l.name, "rejecting memory limit "+strconv.FormatInt(l.limit, 10)+": it is not above the "+strconv.FormatInt(usage, 10)+" bytes in use (checkBeforeUpdate)")
 		}
 	}
 	return nil

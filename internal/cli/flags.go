@@ -2,6 +2,7 @@ package cli
 
 import (
 	"iter"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -105,7 +106,10 @@ func parseCommandLine(args []string) (*invocation, error) {
 		}
 	}
 	c, err := commandNamed(rest[0])
-	if err != nil {
+	switch {
+	case err != nil && slices.ContainsFunc(rest[1:], func(a string) bool { return a == "-h" || a == "--help" }):
+		return in, usageError("No help topic for '" + rest[0] + "': " + err.Error())
+	case err != nil:
 		return in, err
 	}
 	in.command = c

@@ -15,7 +15,7 @@ var globalFlags = [...]flag{
 	{name: "root", kind: text, value: "DIR", help: "keep the containers' state below DIR (default /run/ostia, or $XDG_RUNTIME_DIR/ostia for an ordinary user)"},
 	{name: "log", kind: text, value: "FILE", help: "append what goes wrong to FILE, or tell the journal (journald:NAME) or syslog:NAME (default: only standard error)"},
 	{name: "log-format", kind: text, value: "FORMAT", help: "text (default) or json"},
-	{name: "log-level", kind: text, value: "LEVEL", help: "debug, info, warning (default) or error, which leaves out warnings; nothing is said below them"},
+	{name: "log-level", kind: text, value: "LEVEL", help: "debug, which tells the steps of create, run and exec, info, warning (default) or error, which leaves out warnings"},
 	{name: "debug", kind: boolean, help: "the same as --log-level debug"},
 	{name: "cgroup-manager", kind: text, value: "MANAGER", help: "cgroupfs (default), systemd or disabled"},
 	{name: "systemd-cgroup", kind: boolean, help: "the same as --cgroup-manager systemd: a scope made by systemd, linux.cgroupsPath is SLICE:PREFIX:NAME"},
@@ -29,6 +29,9 @@ var globalFlags = [...]flag{
 // newRuntime is what the global flags say of where state and cgroups are.
 func newRuntime(in *invocation) (*container.Runtime, error) {
 	r := &container.Runtime{CgroupManager: "cgroupfs", Criu: in.criu, Warn: in.warn}
+	if l := in.text("log-level"); in.is("debug") || l == "debug" || l == "trace" {
+		r.Debug = in.debug
+	}
 	switch m := in.text("cgroup-manager"); m {
 	case "", "cgroupfs":
 	case "disabled", "systemd":

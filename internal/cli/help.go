@@ -21,18 +21,18 @@ func (in *invocation) answer() error {
 
 // overview is the help of ostia itself.
 func overview() string {
-	s := "ostia runs OCI containers.\n\nusage: ostia [flags] COMMAND [flags] [ARG...]\n\ncommands\n"
+	s := "NAME:\n  ostia - Open Container Initiative runtime\n\nUSAGE:\n  ostia [flags] COMMAND [flags] [ARG...]\n\nCOMMANDS:\n"
 	for _, c := range commands {
 		s += "  " + pad(c.name, 12) + c.summary + "\n"
 	}
-	return s + "\nflags\n" + flagList(globalFlags[:]) + "\nostia COMMAND --help explains a command.\n"
+	return s + "\nFLAGS:\n" + flagList(globalFlags[:]) + "\nostia COMMAND --help explains a command.\n"
 }
 
 func (c *command) help() string {
-	s := "ostia " + c.name + ": " + c.summary + "\n\nusage: " +
-		strings.TrimSpace("ostia "+c.name+" "+strings.ReplaceAll(c.synopsis, "\n", "\n       ")) + "\n\n" + wrap(c.description, 80, "")
+	s := "NAME:\n  ostia " + c.name + " - " + c.summary + "\n\nUSAGE:\n  " +
+		strings.TrimSpace("ostia "+c.name+" "+strings.ReplaceAll(c.synopsis, "\n", "\n  ")) + "\n\n" + wrap(c.description, 80, "")
 	if len(c.flags) > 0 {
-		s += "\nflags\n" + flagList(c.flags)
+		s += "\nFLAGS:\n" + flagList(c.flags)
 	}
 	return s
 }

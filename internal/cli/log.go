@@ -70,6 +70,24 @@ func (in *invocation) warn(err error) {
 	in.say("warning", err.Error())
 }
 
+// debug says a step: into the log if there is one, and else on standard error.
+// A log that engines read has more than one entry then, as with runc.
+func (in *invocation) debug(message string) {
+	kind, log := logKind(in.text("log"))
+	entry := textEntry("debug", message, time.Now())
+	if in.text("log-format") == "json" {
+		entry = jsonEntry("debug", message, time.Now())
+	}
+	switch {
+	case kind == "journald" || kind == "syslog":
+		_ = tellDaemon(kind, log, "debug", message)
+	case log != "":
+		_ = appendTo(log, entry) // an error says so of its own
+	default:
+		_ = file.WriteAll(2, entry)
+	}
+}
+
 func (in *invocation) say(level, message string) {
 	asJSON := in.text("log-format") == "json"
 	kind, log := logKind(in.text("log"))
@@ -130,8 +148,11 @@ func appendTo(path, entry string) error {
 func tellDaemon(kind, name, level, message string) error {
 	const user = 1 << 3 // LOG_USER
 	priority := 3       // LOG_ERR
-	if level == "warning" {
-		priority++
+	switch level {
+	case "warning":
+		priority = 4
+	case "debug":
+		priority = 7
 	}
 	if name == "" {
 		name = "ostia"

@@ -6,12 +6,13 @@ package container
 // Runtime is what every operation shares: where state lives and how cgroups
 // are driven.
 type Runtime struct {
-	Root          string      // folder of the containers' state
-	CgroupManager string      // "cgroupfs", "systemd" or "disabled"
-	Rootless      string      // "true", "false" or "auto"
-	Criu          Criu        // checkpoint and restore
-	Handler       string      // HandlerNamespaces, HandlerMachine, or "" for what the annotations say
-	Warn          func(error) // is told what goes wrong without being a failure; may be nil
+	Root          string       // folder of the containers' state
+	CgroupManager string       // "cgroupfs", "systemd" or "disabled"
+	Rootless      string       // "true", "false" or "auto"
+	Criu          Criu         // checkpoint and restore
+	Handler       string       // HandlerNamespaces, HandlerMachine, or "" for what the annotations say
+	Warn          func(error)  // is told what goes wrong without being a failure; may be nil
+	Debug         func(string) // is told of the steps of a create, run and exec; nil for nobody
 }
 
 // CreateOptions are the options of create and run.

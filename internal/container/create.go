@@ -159,6 +159,11 @@ func (c *creation) make(filter plan.Seccomp) error {
 		return err
 	}
 	c.trace.phase("stage")
+	if c.wait {
+		c.r.debugReady("init: closing the pipe to signal completion: the container waits for start")
+	} else {
+		c.r.debugReady("init: closing the pipe to signal completion: the entry point is executed")
+	}
 	return c.tellPid()
 }
 
@@ -278,6 +283,7 @@ func (c *creation) launch(filter plan.Seccomp) error {
 		unix.Close(sock)
 		return failed("start the container's first process", "", explainFork(err, sys))
 	}
+	c.r.debugForked(c.stage.Pid, c.spec.Process, &filter)
 	return nil
 }
 

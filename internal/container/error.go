@@ -83,7 +83,7 @@ var (
 	ErrNotRunning = errors.New("container not running")
 	ErrNotCreated = errors.New("cannot start a container that is not in the created state")
 	ErrNotStopped = errors.New("cannot delete a container that is not stopped: kill it first, or use --force")
-	ErrInvalidID  = errors.New("invalid container id: use letters, digits and _ + - . and do not begin with a dot")
+	ErrInvalidID  = errors.New("invalid character in container ID, or none: use letters, digits and _ + - . and do not begin with a dot")
 	ErrNotPaused  = errors.New("container not paused")
 	ErrPaused     = errors.New("cannot exec in a paused container: resume it first, or use --ignore-paused")
 )

@@ -101,6 +101,7 @@ func (r *Runtime) Exec(id string, o ExecOptions) (status int, err error) {
 		return 0, e.explain(err)
 	}
 	e.trace.phase("stage")
+	r.debugReady("setns_init: about to exec: the program is executed")
 	if err := tellPid(e.stage, o.PidFile, o.PidfdSocket); err != nil {
 		e.stage.Kill()
 		return 0, err
@@ -278,6 +279,7 @@ func (e *execution) launch(d *state.Dir) error {
 		return err
 	}
 	e.trace.phase("fork")
+	e.r.debugForked(e.stage.Pid, e.process, &filter)
 	return nil
 }
 
@@ -319,8 +321,19 @@ func (e *execution) open(f *files, in *plan.Input, sys *syscall.SysProcAttr) err
 		in.Placed = true
 		return nil
 	}
-	return joinCgroup(g, f, in, sys)
+	err = joinCgroup(g, f, in, sys)
+	if err != nil && len(e.o.Cgroups) > 0 {
+		err = failed("--cgroup", strings.Join(e.o.Cgroups, " "), &addError{err})
+	}
+	return err
 }
+
+// addError is a cgroup below the container's that a process cannot enter, in
+// runc's words.
+type addError struct{ err error }
+
+func (e *addError) Error() string { return "error adding pid to it: " + e.err.Error() }
+func (e *addError) Unwrap() error { return e.err }
 
 // start compiles the plan and forks its stage.
 func (e *execution) start(f *files, in *plan.Input, sys *syscall.SysProcAttr, sock int, dir string) (err error) {

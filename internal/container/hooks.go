@@ -128,6 +128,12 @@ func hookFailed(pointer string, i int, h *spec.Hook, err error) error {
 func (r *hookRunner) stopped(hooks []spec.Hook, warn func(error)) {
 	for i := range hooks {
 		if err := r.one(&hooks[i], r.state.OCI(Stopped, 0)); err != nil && warn != nil {
+			var failed *hookError
+			if errors.As(err, &failed) { // in crun's words, which have no number
+				if code, ended := strings.CutPrefix(failed.how, "exit status "); ended {
+					failed.how = "poststop hook failed with exit code " + code
+				}
+			}
 			warn(hookFailed("hooks.poststop", i, &hooks[i], err))
 		}
 	}

@@ -192,7 +192,7 @@ func (j *judge) failure(r *launch.Report) error {
 	}
 	if note.Pointer == "process.cwd" && r.Errno == unix.ENOENT {
 		v := entrypoint.FromErrno(j.process.Args[0], j.process.Args[0], r.Errno)
-		v.Reason = "the working directory " + strconv.Quote(j.process.Cwd) + " does not exist"
+		v.Reason = "the working directory " + strconv.Quote(j.process.Cwd) + " does not exist (chdir)"
 		return v
 	}
 	return &stageError{note: note.String(), errno: r.Errno, message: message(r.Head)}

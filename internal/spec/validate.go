@@ -171,13 +171,20 @@ func (p *problems) scheduling(c *Process) {
 // deadline refuses what no kernel takes (sched(7)).
 func (p *problems) deadline(s *Scheduler) {
 	const least = 1024 // ns, the kernel's resolution
-	switch {
-	case s.Runtime < least:
-		p.refuse("process.scheduler.runtime", "SCHED_DEADLINE needs one of at least 1024 ns")
+	number := func(n uint64) string { return strconv.FormatUint(n, 10) }
+	switch refuse := func(member, reason string) {
+		p.refuse("process.scheduler."+member, "sched_setattr: `SCHED_DEADLINE` "+reason) // crun's words
+	}; {
+	case s.Runtime == 0:
+		refuse("runtime", "requires `runtime`")
+	case s.Deadline == 0:
+		refuse("deadline", "requires `deadline`")
+	case s.Runtime < least || s.Runtime >= 1<<63:
+		refuse("runtime", "runtime "+number(s.Runtime)+" must be between 1024 and 2^63-1 ns")
 	case s.Deadline < s.Runtime:
-		p.refuse("process.scheduler.deadline", "SCHED_DEADLINE needs one that is not below the runtime")
+		refuse("runtime", "runtime "+number(s.Runtime)+" must be <= the deadline "+number(s.Deadline))
 	case s.Period != 0 && s.Period < s.Deadline:
-		p.refuse("process.scheduler.period", "must not be below the deadline; leave it out for one that is the same")
+		refuse("period", "deadline "+number(s.Deadline)+" must be <= the period "+number(s.Period)+"; leave the period out for one that is the same")
 	case max(s.Deadline, s.Period) >= 1<<63:
 		p.refuse("process.scheduler", "a time of 2^63 ns or more is none that the kernel takes")
 	}
