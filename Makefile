@@ -90,12 +90,13 @@ test-reliability: all build/test.test
 	@test/deps demo
 	@cd test && ../build/test.test -test.timeout 20m -test.run TestReliability -thousand -test.v
 
-# The systemd cgroup driver, as root and as a user with a manager of its own.
+# The systemd cgroup driver, as root and as a user with a manager of its own, and on cgroup v1: legacy and hybrid.
 .PHONY: guest-systemd
 guest-systemd: all build/test.test
 	@$(GO) build -o build/guest ./test/guest
 	@echo "guest-systemd: test in a guest that systemd has booted"
-	@build/guest -systemd -t 15m -- sh -c 'cd test && exec $(CURDIR)/build/test.test -test.timeout 12m -test.run TestSystemd' </dev/null
+	@for v1 in "" "systemd.unified_cgroup_hierarchy=0 systemd.legacy_systemd_cgroup_controller=1" systemd.unified_cgroup_hierarchy=0; do \
+		build/guest -systemd -t 15m -append "$$v1" -- sh -c 'cd test && exec $(CURDIR)/build/test.test -test.timeout 12m -test.run TestSystemd' </dev/null || exit 1; done
 
 # The fork in assembly and the core scripts on arm64's kernel, emulated: about two minutes of a CPU.
 .PHONY: guest-arm64

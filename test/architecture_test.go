@@ -36,7 +36,7 @@ var arrows = map[string][]string{
 	"internal/spec":      {"internal/json", "internal/typo"},
 	"internal/stage":     {},
 	"internal/state":     {"internal/cgroup", "internal/file", "internal/json", "internal/spec", "internal/systemd"},
-	"internal/systemd":   {"internal/cgroup", "internal/dbus", "internal/linux", "internal/spec"},
+	"internal/systemd":   {"internal/cgroup", "internal/dbus", "internal/file", "internal/linux", "internal/spec"},
 	"internal/timeline":  {"internal/json"},
 	"internal/typo":      {},
 

@@ -43,32 +43,72 @@ func (g *Group) Create(r *spec.Resources) (err error) {
 }
 
 // Adopt is Create for a cgroup that somebody else has made for the container,
-// with its first process in it.
-func (g *Group) Adopt(r *spec.Resources) error {
+// with its first process, of one thread, in it. In the version 1 hierarchies
+// that the maker does not know it is made, and the process moved there.
+func (g *Group) Adopt(pid int, r *spec.Resources) error {
 	if r == nil {
 		r = &spec.Resources{}
 	}
 	t := tree{group: g}
 	defer t.close()
-	if err := t.open(); err != nil {
+	own, err := memberships(pid)
+	if err != nil {
 		return err
+	}
+	var elsewhere []int
+	for i := range g.Dirs {
+		if d := &g.Dirs[i]; d.holds(own) {
+			err = t.openLeaf(d)
+		} else {
+			elsewhere = append(elsewhere, i)
+			err = t.make(d)
+		}
+		if err != nil {
+			return err
+		}
 	}
 	if err := t.apply(r); err != nil {
 		return err
 	}
-	return t.filterDevices(r.Devices)
+	if err := t.filterDevices(r.Devices); err != nil {
+		return err
+	}
+	for _, i := range elsewhere {
+		if err := t.leaves[i].take(&g.Dirs[i], pid); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// take moves a process of one thread into the directory.
+func (f folder) take(d *Dir, pid int) error {
+	file := "tasks" // which does not wait: Open says for what
+	if d.Version2() {
+		file = "cgroup.procs"
+	}
+	if err := f.write(file, strconv.Itoa(pid)); err != nil {
+		return &Error{"move process " + strconv.Itoa(pid) + " to", f.path, err}
+	}
+	return nil
 }
 
 // open opens directories that exist.
 func (t *tree) open() error {
 	for i := range t.group.Dirs {
-		f, err := t.group.Dirs[i].open()
-		if err != nil {
+		if err := t.openLeaf(&t.group.Dirs[i]); err != nil {
 			return err
 		}
-		t.leaves = append(t.leaves, leaf{folder: f, top: folder{fd: -1}, used: true})
 	}
 	return nil
+}
+
+func (t *tree) openLeaf(d *Dir) error {
+	f, err := d.open()
+	if err == nil {
+		t.leaves = append(t.leaves, leaf{folder: f, top: folder{fd: -1}, used: true})
+	}
+	return err
 }
 
 // tree is a Group with its directories open.
@@ -328,7 +368,7 @@ func (e *valueError) Unwrap() error { return e.err }
 
 // unavailable says where on the way down a version 2 controller got lost.
 func (t *tree) unavailable(controller string) error {
-	text := "the cgroup controller " + controller + " is not available in " + t.leaves[0].path
+	text := "the requested cgroup controller `" + controller + "` is not available in " + t.leaves[0].path
 	top, down, err := t.group.Dirs[0].openMount()
 	if err != nil {
 		return errors.New(text)

@@ -239,6 +239,18 @@ func (f *deviceFilter) exceptions() ([]spec.DeviceRule, error) {
 	return set, nil
 }
 
+// DeviceExceptions are linux.resources.devices, with what every container may
+// use, as version 1 keeps them: what is allowed though all else is denied, or
+// the other way round.
+func DeviceExceptions(given []spec.DeviceRule) (allow bool, list []spec.DeviceRule, err error) {
+	filter := compileRules(given)
+	list, err = filter.exceptions()
+	if err != nil {
+		err = &spec.Error{Pointer: "linux.resources.devices", Err: err}
+	}
+	return filter.allow, list, err
+}
+
 // covers reports whether a device number of a rule, or all, includes another.
 func covers(a, b int64) bool { return a < 0 || a == b }
 
@@ -261,7 +273,7 @@ func excess(line string, rules []spec.DeviceRule) string {
 	if left == 0 {
 		return ""
 	}
-	return device + " " + accessText(left)
+	return device + " " + AccessText(left)
 }
 
 func cutLast(line string) (before, after string, ok bool) {
@@ -280,10 +292,11 @@ func deviceRule(r *spec.DeviceRule) string {
 		}
 		return strconv.FormatInt(n, 10)
 	}
-	return string(rune(r.Type)) + " " + part(r.Major) + ":" + part(r.Minor) + " " + accessText(r.Access)
+	return string(rune(r.Type)) + " " + part(r.Major) + ":" + part(r.Minor) + " " + AccessText(r.Access)
 }
 
-func accessText(access uint8) string {
+// AccessText is what a device rule allows as letters: "rwm".
+func AccessText(access uint8) string {
 	s := ""
 	for _, c := range [...]byte{'r', 'w', 'm'} {
 		if access&accessBit(c) != 0 {

@@ -1,7 +1,7 @@
 package cgroup
 
 import (
-	"strconv"
+	"ostia/internal/spec"
 
 	"golang.org/x/sys/unix"
 )
@@ -45,7 +45,8 @@ func (g *Group) Open() (dir int, tasks []int, err error) {
 	return dir, tasks, nil
 }
 
-// Take makes the cgroup, below one that exists, and moves a process into it.
+// Take makes the cgroup, below one that exists, and moves a process of one
+// thread into it.
 func (g *Group) Take(pid int) error {
 	t := tree{group: g}
 	defer t.close()
@@ -53,9 +54,13 @@ func (g *Group) Take(pid int) error {
 		if err := t.make(&g.Dirs[i]); err != nil {
 			return err
 		}
-		f := t.leaves[i].folder
-		if err := f.write("cgroup.procs", strconv.Itoa(pid)); err != nil {
-			return &Error{"move process " + strconv.Itoa(pid) + " to", f.path, err}
+	}
+	if err := t.setCpuset(&spec.Resources{}); err != nil {
+		return err
+	}
+	for i := range g.Dirs {
+		if err := t.leaves[i].take(&g.Dirs[i], pid); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -1,6 +1,7 @@
 package cgroup
 
 import (
+	"errors"
 	"strconv"
 	"strings"
 
@@ -30,23 +31,60 @@ func parseMembership(text string) []membership {
 	return ms
 }
 
-// Of is the path of a process's cgroup from the root of the version 2
-// hierarchy.
-func Of(pid int) (string, error) {
+// memberships are a process's cgroups.
+func memberships(pid int) ([]membership, error) {
 	path := "/proc/" + strconv.Itoa(pid) + "/cgroup"
 	text, err := file.Read(path)
 	if err != nil {
-		return "", &Error{"read", path, err}
+		return nil, &Error{"read", path, err}
 	}
-	return unifiedMembership(text), nil
+	return parseMembership(text), nil
+}
+
+// holds reports whether a process with these memberships is in the directory
+// itself.
+func (d *Dir) holds(ms []membership) bool {
+	for _, m := range ms {
+		if m.controllers == d.Controllers {
+			return d.Mount+m.path == d.Path
+		}
+	}
+	return false
+}
+
+// BySystemd reports whether a process is in the cgroup in the hierarchy that
+// systemd counts by: the only one, or that of its name. If it is not, where is
+// the cgroup that it is to be in.
+func (g *Group) BySystemd(pid int) (where string, ok bool, err error) {
+	ms, err := memberships(pid)
+	if err != nil {
+		return "", false, err
+	}
+	i := g.find("systemd")
+	if i < 0 {
+		i = g.findUnified()
+	}
+	if i < 0 {
+		return "", false, errors.New("systemd has mounted no hierarchy of its name: boot with cgroup v2, or use --cgroup-manager cgroupfs")
+	}
+	return g.Dirs[i].Path, g.Dirs[i].holds(ms), nil
 }
 
 // Moved is the cgroup that a process of g has gone to on version 2, nil for
 // none.
 func (g *Group) Moved(pid int) *Group {
-	path, err := Of(pid)
-	if err != nil || !g.V2 || g.Dirs[0].Mount+path == g.Dirs[0].Path {
+	if !g.V2 {
 		return nil
+	}
+	ms, err := memberships(pid)
+	if err != nil || g.Dirs[0].holds(ms) {
+		return nil
+	}
+	path := "/"
+	for _, m := range ms {
+		if m.controllers == "" {
+			path = m.path
+		}
 	}
 	return &Group{V2: true, Dirs: []Dir{{Mount: g.Dirs[0].Mount, Path: g.Dirs[0].Mount + path}}}
 }

@@ -2,6 +2,8 @@ package container
 
 import (
 	"errors"
+	"slices"
+	"strings"
 
 	"ostia/internal/cgroup"
 	"ostia/internal/spec"
@@ -50,11 +52,17 @@ func (s *scope) resolve(c *spec.Spec, id string, user bool) (*cgroup.Group, erro
 	if _, err := g.Sub(s.unit.Subgroup); err != nil {
 		return nil, &spec.Error{Pointer: "annotations." + subgroup, Err: err}
 	}
-	if !g.V2 {
-		return nil, failed("cgroup manager", "systemd", errors.New("needs cgroup v2: boot with systemd.unified_cgroup_hierarchy=1, or use --cgroup-manager cgroupfs"))
+	if !g.V2 && user {
+		// A user's systemd has no controllers there, and the user no other hierarchy.
+		return nil, failed("cgroup manager", "systemd", errors.New("an ordinary user's needs cgroup v2: boot with systemd.unified_cgroup_hierarchy=1, or use --cgroup-manager cgroupfs"))
 	}
-	limits, err := systemd.Limits(c.Linux.Resources, version)
+	limits, err := systemd.Limits(c.Linux.Resources, version, g.V2)
 	s.properties = append(annotated, limits...)
+	if err == nil && !g.V2 {
+		var devices []systemd.Property
+		devices, err = systemd.Devices(c.Linux.Resources)
+		s.properties = append(s.properties, devices...)
+	}
 	if err == nil {
 		// Before the state names the cgroup as the container's, to be killed
 		// and removed with it.
@@ -72,11 +80,14 @@ func (c *creation) enter() error {
 		s.started = !errors.Is(err, systemd.ErrRefused)
 		return err
 	}
-	d := &c.group.Dirs[0]
-	if path, err := cgroup.Of(c.stage.Pid); err != nil || d.Mount+path != d.Path {
-		return failed("cgroup", path, errors.New("systemd has put the container there instead of into "+d.Path))
+	where, ok, err := c.group.BySystemd(c.stage.Pid)
+	if err == nil && !ok {
+		err = errors.New("systemd has not put the container there")
 	}
-	if err := c.group.Adopt(c.spec.Linux.Resources); err != nil {
+	if err != nil {
+		return failed("cgroup", where, err)
+	}
+	if err := c.group.Adopt(c.stage.Pid, c.spec.Linux.Resources); err != nil {
 		return err
 	}
 	g := processes(c.group, s.unit)
@@ -145,13 +156,59 @@ func setProperties(s *state.State, r *spec.Resources) (back func(), err error) {
 		if err != nil {
 			return err
 		}
-		limits, err := systemd.Limits(r, version)
+		limits, err := systemd.Limits(r, version, s.Cgroup.V2)
 		if err != nil {
 			return err
 		}
 		return m.Set(s.Unit, limits)
 	}
+	if r.CPU != nil && (value(r.CPU.Quota) != 0 || value(r.CPU.Period) != 0) {
+		// The property is a share of time: neither says it alone.
+		quota, period, err := s.Cgroup.Quota()
+		if err != nil {
+			return nil, err
+		}
+		whole, cpu := *r, *r.CPU
+		cpu.Quota, cpu.Period, whole.CPU = &quota, &period, &cpu
+		r = &whole
+	}
 	return func() { _ = set(before.Linux.Resources) }, set(r)
+}
+
+func value[T any](p *T) (v T) {
+	if p != nil {
+		v = *p
+	}
+	return v
+}
+
+// settleIdle makes of an update what systemd has one property for, the weight:
+// that of an idle cgroup is left out, and one that is given later ends it.
+func (r *Runtime) settleIdle(g *cgroup.Group, u *spec.Resources) {
+	warn := func(weight, idle string) {
+		if r.Warn != nil {
+			r.Warn(errors.New("unable to apply both " + weight + " and " + idle + " to systemd, ignoring " + weight))
+		}
+	}
+	if c := u.CPU; c != nil && value(c.Shares) != 0 {
+		switch {
+		case c.Idle == nil && g.Idle():
+			c.Idle = new(int64(0))
+		case value(c.Idle) != 0:
+			warn("linux.resources.cpu.shares", "cpu.idle")
+			c.Shares = nil
+		}
+	}
+	is := func(key string) func(spec.KeyValue) bool { return func(kv spec.KeyValue) bool { return kv.Key == key } }
+	weight, idle := slices.IndexFunc(u.Unified, is("cpu.weight")), slices.IndexFunc(u.Unified, is("cpu.idle"))
+	switch {
+	case weight < 0:
+	case idle < 0 && g.Idle():
+		u.Unified = slices.Insert(u.Unified, 0, spec.KeyValue{Key: "cpu.idle", Value: "0"})
+	case idle >= 0 && strings.TrimSpace(u.Unified[idle].Value) == "1":
+		warn("linux.resources.unified.cpu.weight", "cpu.idle")
+		u.Unified = slices.Delete(u.Unified, weight, weight+1)
+	}
 }
 
 // checkScope checks what a configuration asks of systemd.

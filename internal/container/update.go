@@ -62,6 +62,7 @@ func (r *Runtime) update(id string, u Update, update *spec.Resources) error {
 	if s.Unit == nil {
 		return s.Cgroup.Update(update, commit)
 	}
+	r.settleIdle(s.Cgroup, update)
 	// First the kernel, which knows what is wrong with a limit, then systemd,
 	// and what that has rounded once more.
 	return s.Cgroup.Update(update, func() error {

@@ -13,19 +13,23 @@ import (
 // infinity is how systemd writes no limit.
 const infinity = math.MaxUint64
 
-// Limits are the properties that resources come to on cgroup v2, for a manager
-// of this version. What systemd has no property for is left out: it is
-// written to the cgroup, as is all of this. The properties are there so that
-// systemd writes the same when it writes (daemon-reload), and shows it.
+// Limits are the properties that resources come to on cgroup v2, or else v1,
+// for a manager of this version. What systemd has no property for is left out:
+// it is written to the cgroup, as is all of this. The properties are there so
+// that systemd writes the same when it writes (daemon-reload), and shows it.
 //
-// Device rules are not among them: systemd leaves a unit without such
-// properties alone, and the runtime's own program, which has rules that systemd
-// cannot express, is the only one.
-func Limits(r *spec.Resources, version int) ([]Property, error) {
+// Device rules are not among them: on version 2 systemd leaves a unit without
+// such properties alone, and the runtime's own program, which has rules that
+// systemd cannot express, is the only one.
+func Limits(r *spec.Resources, version int, v2 bool) ([]Property, error) {
 	if r == nil {
 		return nil, nil
 	}
 	l := limits{version: version}
+	if !v2 {
+		l.legacy(r)
+		return l.list, l.pids(r)
+	}
 	for _, add := range [...]func(*spec.Resources) error{l.memory, l.cpu, l.cpuset, l.pids, l.io, l.unified} {
 		if err := add(r); err != nil {
 			return nil, err
@@ -84,6 +88,11 @@ func (l *limits) cpu(r *spec.Resources) error {
 	default:
 		l.add("cpu.shares", "CPUWeight", dbus.Uint64(cgroup.Weight(*c.Shares)))
 	}
+	l.cpuQuota(c)
+	return nil
+}
+
+func (l *limits) cpuQuota(c *spec.CPU) {
 	quota, period := value(c.Quota), uint64(0)
 	if c.Period != nil {
 		period = *c.Period
@@ -91,7 +100,6 @@ func (l *limits) cpu(r *spec.Resources) error {
 	if quota != 0 || period != 0 {
 		l.quota("cpu.quota", quota, period)
 	}
-	return nil
 }
 
 // quota adds a quota in microseconds of each period; one below 1 is no limit.

@@ -90,7 +90,7 @@ func TestLimits(t *testing.T) {
 		{spec.Resources{Pids: &spec.Pids{Limit: i(-1)}}, 252, []string{number("TasksMax", math.MaxUint64)}},
 		{spec.Resources{BlockIO: &spec.BlockIO{Weight: w(10)}}, 252, []string{number("IOWeight", 1)}},
 	} {
-		list, err := Limits(&c.r, c.version)
+		list, err := Limits(&c.r, c.version, true)
 		var got []string
 		for _, p := range list {
 			got = append(got, p.Name+" "+spell(p.Value))
@@ -126,5 +126,40 @@ func TestBusSocket(t *testing.T) {
 		if got := versionNumber(text); got != want {
 			t.Errorf("%q is %d", text, got)
 		}
+	}
+}
+
+func TestLegacy(t *testing.T) {
+	n, shares, weight := int64(100), uint64(512), uint16(20)
+	list, err := Limits(&spec.Resources{Memory: &spec.Memory{Limit: &n}, CPU: &spec.CPU{Shares: &shares, Quota: &n}, Pids: &spec.Pids{Limit: &n},
+		BlockIO: &spec.BlockIO{Weight: &weight}}, 252, false)
+	var names []string
+	for _, p := range list {
+		names = append(names, p.Name)
+	}
+	want := []string{"MemoryLimit", "CPUShares", "CPUQuotaPerSecUSec", "CPUQuotaPeriodUSec", "BlockIOWeight", "TasksMax"}
+	if err != nil || !reflect.DeepEqual(names, want) {
+		t.Errorf("%q, %v, want %q", names, err, want)
+	}
+
+	const drivers = "Character devices:\n  1 mem\n136 pts\n\nBlock devices:\n  8 sd\n136 other\n"
+	for want, r := range map[string]spec.DeviceRule{
+		"/dev/char/1:3":  {Type: 'c', Major: 1, Minor: 3},
+		"/dev/block/8:0": {Type: 'b', Major: 8},
+		"char-pts":       {Type: 'c', Major: 136, Minor: -1},
+		"block-other":    {Type: 'b', Major: 136, Minor: -1},
+		"block-*":        {Type: 'b', Major: -1, Minor: -1},
+		"":               {Type: 'c', Major: 8, Minor: -1},
+	} {
+		if got := deviceName(&r, drivers); got != want {
+			t.Errorf("%+v is %q, want %q", r, got, want)
+		}
+	}
+	// All devices but some: systemd cannot say it.
+	if list, err := Devices(&spec.Resources{Devices: []spec.DeviceRule{{Allow: true, Type: 'a', Major: -1, Minor: -1, Access: 7}}}); len(list) != 0 || err != nil {
+		t.Errorf("all devices: %+v, %v", list, err)
+	}
+	if list, err := Devices(nil); len(list) != 2 || err != nil || list[1].Name != "DeviceAllow" {
+		t.Errorf("no rules: %+v, %v", list, err)
 	}
 }
