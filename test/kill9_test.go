@@ -16,12 +16,13 @@ import (
 	"time"
 )
 
-var everyCall = flag.Bool("all", false, "TestKilledAnywhere: kill at every system call, not at a sample")
+var everyCall = flag.Bool("all", false, "TestKilledAnywhere: kill at every system call of every command, not at a sample")
 
 // TestKilledAnywhere states that a runtime killed at any moment leaves a state
 // that `delete --force` cleans up by. Each command is traced once to learn its
 // system calls and those of the stage. Then it is done again and again, killed
-// at one of them each time.
+// at one of them each time: at every one of create, start, run, exec and delete
+// where cgroups are version 2, else at a sample, in the guest of few commands.
 func TestKilledAnywhere(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("needs root")
@@ -30,18 +31,25 @@ func TestKilledAnywhere(t *testing.T) {
 	if underReaper(t) {
 		return
 	}
+	guest := os.Getenv("OSTIA_GUEST") != ""
+	most := 14
+	if guest {
+		most = 3 // ten times slower there
+	}
 	for _, c := range []struct {
 		name    string
 		config  map[string]any // pointer to value
 		before  [][]string     // commands that bring the container where the traced one finds it
 		command []string
+		every   bool   // at every call, not at a sample
+		guest   bool   // in the guest too
 		lives   bool   // the container must be running afterwards
 		starts  bool   // it must be running afterwards, or be there to be started
 		needs   string // a cgroup controller
 	}{
-		{name: "create", command: words("create -b BUNDLE ID")},
-		{name: "start", before: [][]string{words("create -b BUNDLE ID")}, command: words("start ID"), starts: true},
-		{name: "run", command: words("run -b BUNDLE ID"), config: map[string]any{"/process/args": words("true")}},
+		{name: "create", every: true, guest: true, command: words("create -b BUNDLE ID")},
+		{name: "start", before: [][]string{words("create -b BUNDLE ID")}, command: words("start ID"), every: true, starts: true},
+		{name: "run", every: true, guest: true, command: words("run -b BUNDLE ID"), config: map[string]any{"/process/args": words("true")}},
 		{name: "run-detach", command: words("run -d -b BUNDLE ID")},
 		{name: "run-hooks", command: words("run -b BUNDLE ID"), config: map[string]any{"/process/args": words("true"), "/hooks": hooks()}},
 		{name: "run-host-pid", command: words("run -d -b BUNDLE ID"), config: map[string]any{"/linux/namespaces": namespaces("mount", "ipc", "uts", "network")}},
@@ -52,19 +60,26 @@ func TestKilledAnywhere(t *testing.T) {
 		{name: "create-no-cgroup", command: words("--cgroup-manager disabled create -b BUNDLE ID")},
 		{name: "run-user-no-cgroup", command: words("--cgroup-manager disabled run -d -b BUNDLE ID"), config: userNamespace()},
 		{name: "run-joined-no-cgroup", command: words("--cgroup-manager disabled run -d -b BUNDLE ID"), config: map[string]any{"/linux/namespaces/0/path": "/proc/self/ns/pid"}},
-		{name: "exec", before: [][]string{words("run -d -b BUNDLE ID")}, command: words("exec ID true"), lives: true},
+		{name: "exec", every: true, guest: true, before: [][]string{words("run -d -b BUNDLE ID")}, command: words("exec ID true"), lives: true},
 		{name: "exec-user", before: [][]string{words("run -d -b BUNDLE ID")}, command: words("exec ID true"), lives: true, config: userNamespace()},
 		{name: "pause", before: [][]string{words("run -d -b BUNDLE ID")}, command: words("pause ID")},
 		{name: "resume", before: [][]string{words("run -d -b BUNDLE ID"), words("pause ID")}, command: words("resume ID")},
-		{name: "update", before: [][]string{words("run -d -b BUNDLE ID")}, command: words("update --cpu-share 512 ID"), lives: true, needs: "cpu"},
+		{name: "update", guest: true, before: [][]string{words("run -d -b BUNDLE ID")}, command: words("update --cpu-share 512 ID"), lives: true, needs: "cpu"},
 		{name: "kill", before: [][]string{words("run -d -b BUNDLE ID")}, command: words("kill ID KILL")},
-		{name: "delete-created", before: [][]string{words("create -b BUNDLE ID")}, command: words("delete ID")},
-		{name: "delete-running", before: [][]string{words("run -d -b BUNDLE ID")}, command: words("delete --force ID")},
+		{name: "delete-created", every: true, before: [][]string{words("create -b BUNDLE ID")}, command: words("delete ID")},
+		{name: "delete-running", every: true, guest: true, before: [][]string{words("run -d -b BUNDLE ID")}, command: words("delete --force ID")},
 		{name: "delete-paused", before: [][]string{words("run -d -b BUNDLE ID"), words("pause ID")}, command: words("delete --force ID")},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if c.needs != "" && !controller(c.needs) {
 				t.Skip("no cgroup controller " + c.needs)
+			}
+			if guest && !c.guest && !*everyCall {
+				t.Skip("not in the guest, which is slow")
+			}
+			most := most
+			if *everyCall || c.every && cgroup2() && !guest {
+				most = 1 << 16 // all
 			}
 			b := newBench(t, runtime, c.name)
 			b.bundle(t, c.config)
@@ -82,7 +97,7 @@ func TestKilledAnywhere(t *testing.T) {
 			}
 			b.clean(t, "not killed")
 			kills := 0
-			for _, at := range all.moments(c.starts) {
+			for _, at := range all.moments(most) {
 				prepare()
 				before := b.pid()
 				got := b.trace(t, c.command, &at)
@@ -321,20 +336,13 @@ type traced struct {
 	output         string
 }
 
-// moments are those at which to kill: every one, or some of each third: the
-// runtime at its own calls, the runtime at the stage's, the stage at its own.
-func (c *traced) moments(every bool) []moment {
-	every = every || *everyCall
-	most := 14
-	if os.Getenv("OSTIA_GUEST") != "" {
-		most, every = 3, *everyCall // ten times slower there
-	}
+// moments are those at which to kill: at most so many of each third, evenly
+// apart: the runtime at its own calls, the runtime at the stage's, the stage at
+// its own.
+func (c *traced) moments(most int) []moment {
 	var list []moment
 	sample := func(calls []int, ofStage, stage bool) {
 		step := 1 + len(calls)/most
-		if every {
-			step = 1
-		}
 		for n := step - 1; n < len(calls); n += step {
 			list = append(list, moment{ofStage: ofStage, n: n, nr: calls[n], stage: stage})
 		}

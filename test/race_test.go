@@ -21,7 +21,7 @@ func TestRace(t *testing.T) {
 	runtime := runtimePath(t)
 	rounds := 25
 	if os.Getenv("OSTIA_GUEST") != "" || testing.Short() {
-		rounds = 4 // ten times slower there
+		rounds = 2 // ten times slower there
 	}
 	const (
 		create = "create -b BUNDLE ID"

@@ -71,6 +71,7 @@ func (c *compiler) mount(i int, m *spec.Mount) error {
 	switch {
 	case o.remount:
 		fd := c.target(dest, directory, flags, resolve)
+		c.reconfigure(fd, &o)
 		c.setAttr(fd, o.attr, 0, false)
 		c.setAttr(fd, o.rattr, 0, true)
 		c.propagate(fd, o.propagation)
@@ -248,31 +249,15 @@ func (c *compiler) filesystem(typ, source string, o *options) stage.Cell {
 	if !contextual(typ, o) {
 		return c.legacyMount(typ, source, o)
 	}
-	if c.fsfd == 0 {
-		c.fsfd = stage.CellAt(c.U32(1<<32-1), 0) // -1: what fails before has no message
-	}
+	c.useContext()
 	mnt := c.Cell()
 	c.Do("new "+typ, unix.SYS_FSOPEN, c.Str(typ), stage.Imm(unix.FSOPEN_CLOEXEC)).To(c.fsfd)
-	set := func(cmd int, key, value string) {
-		v := stage.Imm(0)
-		if cmd == unix.FSCONFIG_SET_STRING {
-			v = c.Str(value)
-		}
-		c.Do("option "+key, unix.SYS_FSCONFIG, c.fsfd.Val(), stage.Imm(cmd), c.Str(key), v, stage.Imm(0))
-	}
 	if source != "" {
-		set(unix.FSCONFIG_SET_STRING, "source", source)
+		c.fsconfig("source=" + source)
 	}
-	for _, flag := range [...]struct {
-		bit  uintptr
-		name string
-	}{{unix.MS_SYNCHRONOUS, "sync"}, {unix.MS_DIRSYNC, "dirsync"}, {unix.MS_MANDLOCK, "mand"}, {unix.MS_LAZYTIME, "lazytime"}} {
-		if o.legacy&flag.bit != 0 {
-			set(unix.FSCONFIG_SET_FLAG, flag.name, "")
-		}
-	}
+	c.superFlags(o)
 	if label := c.spec.Linux.MountLabel; label != "" && typ != "proc" && typ != "sysfs" && typ != "mqueue" {
-		set(unix.FSCONFIG_SET_STRING, c.mountContext(), label)
+		c.fsconfig(c.mountContext() + "=" + label)
 	}
 	if o.inherited != 0 {
 		inherit, done := c.NewLabel(), c.NewLabel()
@@ -283,11 +268,7 @@ func (c *compiler) filesystem(typ, source string, o *options) stage.Cell {
 		c.Place(done)
 	}
 	for _, opt := range o.super {
-		if key, value, ok := strings.Cut(opt, "="); ok {
-			set(unix.FSCONFIG_SET_STRING, key, value)
-		} else {
-			set(unix.FSCONFIG_SET_FLAG, key, "")
-		}
+		c.fsconfig(opt)
 	}
 	zero := stage.Imm(0)
 	c.Do("create", unix.SYS_FSCONFIG, c.fsfd.Val(), stage.Imm(unix.FSCONFIG_CMD_CREATE), zero, zero, zero)
@@ -299,6 +280,53 @@ func (c *compiler) filesystem(typ, source string, o *options) stage.Cell {
 		c.labelFile(mnt)
 	}
 	return mnt
+}
+
+// fsconfig sets an option of the file system whose context is in use.
+func (c *compiler) fsconfig(option string) {
+	cmd, arg := unix.FSCONFIG_SET_FLAG, stage.Imm(0)
+	key, value, ok := strings.Cut(option, "=")
+	if ok {
+		cmd, arg = unix.FSCONFIG_SET_STRING, c.Str(value)
+	}
+	c.Do("option "+key, unix.SYS_FSCONFIG, c.fsfd.Val(), stage.Imm(cmd), c.Str(key), arg, stage.Imm(0))
+}
+
+// superFlags sets those options of the superblock that mount(2) has flags for.
+func (c *compiler) superFlags(o *options) {
+	for _, flag := range [...]struct {
+		bit  uintptr
+		name string
+	}{{unix.MS_SYNCHRONOUS, "sync"}, {unix.MS_DIRSYNC, "dirsync"}, {unix.MS_MANDLOCK, "mand"}, {unix.MS_LAZYTIME, "lazytime"}} {
+		if o.legacy&flag.bit != 0 {
+			c.fsconfig(flag.name)
+		}
+	}
+}
+
+// reconfigure gives the file system of a mount other options (remount). One
+// that is not mentioned stays.
+func (c *compiler) reconfigure(mnt stage.Cell, o *options) {
+	if len(o.super) == 0 && o.legacy == 0 {
+		return
+	}
+	c.useContext()
+	c.Do("reconfigure", unix.SYS_FSPICK, mnt.Val(), c.empty, stage.Imm(unix.FSPICK_EMPTY_PATH|unix.FSPICK_CLOEXEC)).To(c.fsfd)
+	c.superFlags(o)
+	for _, opt := range o.super {
+		c.fsconfig(opt)
+	}
+	zero := stage.Imm(0)
+	c.Do("reconfigure", unix.SYS_FSCONFIG, c.fsfd.Val(), stage.Imm(unix.FSCONFIG_CMD_RECONFIGURE), zero, zero, zero)
+	c.Do("close", unix.SYS_CLOSE, c.fsfd.Val())
+	c.Set(c.fsfd, stage.Imm(-1))
+}
+
+// useContext has a place for the descriptor of the context in use.
+func (c *compiler) useContext() {
+	if c.fsfd == 0 {
+		c.fsfd = stage.CellAt(c.U32(1<<32-1), 0) // -1: what fails before has no message
+	}
 }
 
 // contextual reports whether a filesystem can be made with fsopen(2):
