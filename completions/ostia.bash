@@ -138,7 +138,7 @@ _ostia() {
 	delete) flags="--force -f --regex -r" ;;
 	state) flags="" ;;
 	list) flags="--format -f --quiet -q" ;;
-	ps) flags="--format -f" ;;
+	ps) flags="--format -f --quiet -q" ;;
 	pause) flags="" ;;
 	resume) flags="" ;;
 	update) flags="--resources -r --blkio-weight --cpu-period --cpu-quota --cpu-burst --cpu-share --cpu-rt-period --cpu-rt-runtime --cpuset-cpus --cpuset-mems --cpu-idle --memory --memory-reservation --memory-swap --kernel-memory --kernel-memory-tcp --pids-limit --l3-cache-schema --mem-bw-schema" ;;

@@ -75,6 +75,7 @@ complete -c ostia -n '__fish_seen_subcommand_from list' -l format -s f -x -a 'ta
 complete -c ostia -n '__fish_seen_subcommand_from list' -l quiet -s q -d 'print ids only'
 complete -c ostia -n __fish_use_subcommand -a ps -d 'list a container\'s processes'
 complete -c ostia -n '__fish_seen_subcommand_from ps' -l format -s f -x -a 'table json' -d 'table (default) or json'
+complete -c ostia -n '__fish_seen_subcommand_from ps' -l quiet -s q -d 'print the process ids only, one a line'
 complete -c ostia -n '__fish_seen_subcommand_from ps' -a '(ostia list --quiet 2>/dev/null)'
 complete -c ostia -n __fish_use_subcommand -a pause -d 'freeze every process of a container'
 complete -c ostia -n '__fish_seen_subcommand_from pause' -a '(ostia list --quiet 2>/dev/null)'

@@ -16,8 +16,11 @@ var psCommand = command{
 	description: "ps prints the lines of ps(1) that belong to the container. PS-OPTIONs go to ps(1); the default is -ef, and its output needs a " +
 		"PID column. With --format json it prints the process ids. Of a virtual machine it prints the guest's processes, as the container " +
 		"numbers them, and with --format json those that stand for them on the host.",
-	flags: []flag{formatFlag},
-	min:   1, max: -1,
+	flags: []flag{
+		formatFlag,
+		{name: "quiet", short: 'q', kind: boolean, help: "print the process ids only, one a line"},
+	},
+	min: 1, max: -1,
 	stopAtFirst: true,
 	run:         ps,
 }
@@ -43,6 +46,13 @@ func ps(in *invocation) (int, error) {
 			}
 		})
 		return 0, print(string(e.Bytes()) + "\n")
+	}
+	if in.is("quiet") {
+		lines := ""
+		for _, pid := range pids {
+			lines += strconv.Itoa(pid) + "\n"
+		}
+		return 0, print(lines)
 	}
 	options := in.args[1:]
 	if table, err := r.GuestProcesses(in.args[0]); err != nil || table != "" {
