@@ -67,13 +67,13 @@ FORCE:
 behaviour: $(behaviour:%=build/%.test)
 	@for dir in $(behaviour); do \
 		echo "behaviour: $$dir on this machine"; \
-		(cd $$dir && $(CURDIR)/build/$$dir.test -test.timeout 10m) || exit 1; \
+		(cd $$dir && $(CURDIR)/build/$$dir.test -test.timeout 20m) || exit 1; \
 		[ "$$(stat -f -c %T /sys/fs/cgroup)" != cgroup2fs ] || continue; \
 		echo "behaviour: $$dir on this machine with a private cgroup2"; \
-		(cd $$dir && $(CURDIR)/test/private-cgroup2 $(CURDIR)/build/$$dir.test -test.timeout 10m) || exit 1; \
+		(cd $$dir && $(CURDIR)/test/private-cgroup2 $(CURDIR)/build/$$dir.test -test.timeout 20m) || exit 1; \
 	done
 	@echo "behaviour: test on this machine as on Linux 5.14"
-	@cd test && LIKE_KERNEL=5.14 ../build/test.test -test.timeout 10m -test.run 'TestLikeKernel|TestEntryPoints|TestBehaviour/(exec|hooks|kill|lifecycle|mounts-.*|process|rootfs|run-status|seccomp|terminal|userns)$$'
+	@cd test && LIKE_KERNEL=5.14 ../build/test.test -test.timeout 20m -test.run 'TestLikeKernel|TestEntryPoints|TestBehaviour/(exec|hooks|kill|lifecycle|mounts-.*|process|rootfs|run-status|seccomp|terminal|userns)$$'
 
 # One boot runs them all: booting is most of a short test's time.
 guest: $(behaviour:%=build/%.test)
