@@ -339,7 +339,7 @@ func (t *tree) explain(f folder, controller, file, value string, err error) erro
 			return t.unavailable(controller)
 		}
 		if err == unix.ENOENT {
-			reason = "this kernel has no such file: leave the limit out, or build the kernel with it"
+			reason = "no such file or directory: this kernel does not have it: leave the limit out, or build the kernel with it"
 		}
 	case unix.EBUSY:
 		reason = "device or resource busy: the cgroup uses more than that, or a cgroup below does not fit"

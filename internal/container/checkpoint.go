@@ -4,7 +4,9 @@ import (
 	"cmp"
 	"errors"
 	"os"
+	"strings"
 
+	"ostia/internal/file"
 	"ostia/internal/program"
 	"ostia/internal/spec"
 	"ostia/internal/state"
@@ -168,9 +170,9 @@ func (c *criuRun) prepare(q *CriuRequest, o *CriuOptions, log string, config *sp
 	if err := q.open(o); err != nil {
 		return err
 	}
-	c.log = cmp.Or(o.WorkPath, o.ImagePath) + "/" + log
-	_ = unix.Unlink(c.log) // of the last time
 	q.Log, q.Config, q.CgroupMode = log, criuConfig(config), o.CgroupMode
+	c.log = absolute(cmp.Or(o.WorkPath, o.ImagePath), cmp.Or(configuredLog(q.Config), log))
+	_ = unix.Unlink(c.log) // of the last time
 	q.TCPEstablished, q.ExtUnixSk, q.ShellJob, q.FileLocks = o.TCPEstablished, o.ExtUnixSk, o.ShellJob, o.FileLocks
 	q.AutoDedup, q.LazyPages = o.AutoDedup, o.LazyPages
 	// A network namespace gets its interfaces from whoever made them: hooks, or an engine.
@@ -227,6 +229,23 @@ func criuConfig(s *spec.Spec) string {
 		return "/etc/criu/ostia.conf"
 	}
 	return "/etc/criu/runc.conf"
+}
+
+// configuredLog is the log-file of a configuration file of CRIU's, "" for none: a
+// setting a line, its value behind a space or "=", perhaps in quotes (criu(8)).
+func configuredLog(config string) (log string) {
+	text, err := file.Read(config)
+	if err != nil {
+		return "" // CRIU passes over it
+	}
+	for line := range strings.Lines(text) {
+		line, _, _ = strings.Cut(strings.TrimSpace(line), "#")
+		rest, ok := strings.CutPrefix(line, "log-file")
+		if value := strings.TrimLeft(rest, " \t="); ok && value != rest {
+			log = strings.Trim(strings.TrimSpace(value), `"'`)
+		}
+	}
+	return log
 }
 
 var errCheckpointMachine = errors.New("is a virtual machine, which CRIU cannot write down")
