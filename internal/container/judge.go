@@ -195,7 +195,11 @@ func (j *judge) failure(r *launch.Report) error {
 		v.Reason = "the working directory " + strconv.Quote(j.process.Cwd) + " does not exist (chdir)"
 		return v
 	}
-	return &stageError{note: note.String(), errno: r.Errno, message: message(r.Head)}
+	said := message(r.Head)
+	if l := j.spec.Linux.Resources; note.Pointer == "process.scheduler" && r.Errno == unix.EPERM && l != nil && l.CPU != nil && l.CPU.Cpus != "" {
+		said = "process scheduler can't be used together with AllowedCPUs: a deadline is one of all CPUs: leave linux.resources.cpu.cpus out"
+	}
+	return &stageError{note: note.String(), errno: r.Errno, message: said}
 }
 
 // notExecuted is the verdict when nothing could be executed, or the final

@@ -1,6 +1,9 @@
 package spec
 
 import (
+	"math/bits"
+	"strconv"
+
 	"ostia/internal/json"
 
 	"golang.org/x/sys/unix"
@@ -48,7 +51,7 @@ func decodeMemoryPolicy(d *json.Decoder) *MemoryPolicy {
 		case "nodes":
 			var err error
 			if p.Nodes, err = ParseCPUList(d.String()); err != nil {
-				d.Refuse("not a list of memory nodes like \"0-3,7\", each below 1024")
+				d.Refuse("invalid memory policy nodes: not a list of memory nodes like \"0-3,7\", each below 1024")
 			}
 		case "flags":
 			d.Array(func(int) {
@@ -58,8 +61,16 @@ func decodeMemoryPolicy(d *json.Decoder) *MemoryPolicy {
 			d.Skip()
 		}
 	})
+	count := 0
+	for _, word := range p.Nodes {
+		count += bits.OnesCount64(word)
+	}
+	if kind := p.Mode &^ (unix.MPOL_F_NUMA_BALANCING | unix.MPOL_F_RELATIVE_NODES | unix.MPOL_F_STATIC_NODES); mode && count > 0 &&
+		(kind == unix.MPOL_DEFAULT || kind == unix.MPOL_LOCAL) {
+		d.Refuse("memory policy mode requires 0 nodes but got " + strconv.Itoa(count) + ": leave nodes out")
+	}
 	if !mode {
-		d.Refuse("mode is missing: use MPOL_DEFAULT, MPOL_BIND, MPOL_INTERLEAVE and the like")
+		d.Refuse("invalid memory policy mode: it is missing: use MPOL_DEFAULT, MPOL_BIND, MPOL_INTERLEAVE and the like")
 	}
 	return p
 }
@@ -73,7 +84,7 @@ func named(d *json.Decoder, list []number, what string) int {
 		}
 	}
 	if d.Err() == nil {
-		d.Refuse("unknown " + what)
+		d.Refuse("invalid memory policy " + what)
 	}
 	return 0
 }
