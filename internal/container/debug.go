@@ -6,6 +6,8 @@ import (
 
 	"ostia/internal/plan"
 	"ostia/internal/spec"
+
+	"golang.org/x/sys/unix"
 )
 
 // The steps that a debug log tells, for who looks into what happens. They begin
@@ -24,7 +26,11 @@ func (r *Runtime) debugForked(pid int, process *spec.Process, filter *plan.Secco
 	}
 	r.Debug(text)
 	if len(filter.Program) > 0 {
-		r.Debug("seccomp filter flags: " + strconv.FormatUint(uint64(filter.Flags), 10))
+		flags := filter.Flags
+		if filter.Notify {
+			flags |= unix.SECCOMP_FILTER_FLAG_NEW_LISTENER
+		}
+		r.Debug("seccomp filter flags: " + strconv.FormatUint(uint64(flags), 10))
 	}
 }
 

@@ -23,6 +23,9 @@ type Decoder struct {
 	// Of a lenient decoder: what it went on after.
 	lenient bool
 	refused []error
+	// Of one that takes other names for members.
+	fold    func(key string) string
+	skipped int // where the value begins that Skip was called for last
 }
 
 // segment is a member or an element on the way to the current value.
@@ -65,6 +68,10 @@ func (d *Decoder) Err() error { return d.err }
 // Lenient makes the decoder go on after a value that is JSON and not what is
 // wanted, as if it were not there. Refused returns those errors.
 func (d *Decoder) Lenient() { d.lenient = true }
+
+// Fold has a member that nobody wanted, so that it was skipped, read again under
+// the name that fold has for it, when that is another one.
+func (d *Decoder) Fold(fold func(key string) string) { d.fold = fold }
 
 // Refused returns what a lenient decoder has passed over.
 func (d *Decoder) Refused() []error { return d.refused }
@@ -213,7 +220,14 @@ func (d *Decoder) Object(member func(key string)) {
 		}
 		d.at++
 		before := d.at
+		d.skipped = -1
 		member(key)
+		if d.fold != nil && d.skipped == before && d.err == nil {
+			if name := d.fold(key); name != key {
+				d.at, d.path[len(d.path)-1].key = before, name
+				member(name)
+			}
+		}
 		d.left(before)
 	}
 }
@@ -308,11 +322,17 @@ func (k *keys) add(key string) bool {
 
 // Skip reads any value and checks that it is JSON.
 func (d *Decoder) Skip() {
+	at := d.at
+	d.skip()
+	d.skipped = at
+}
+
+func (d *Decoder) skip() {
 	switch c := d.peek(); c {
 	case '{':
-		d.Object(func(string) { d.Skip() })
+		d.Object(func(string) { d.skip() })
 	case '[':
-		d.Array(func(int) { d.Skip() })
+		d.Array(func(int) { d.skip() })
 	case '"':
 		d.str()
 	case 't':

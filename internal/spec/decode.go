@@ -1,11 +1,15 @@
 package spec
 
-import "ostia/internal/json"
+import (
+	"strings"
 
-// Decode reads a config.json. Members are matched exactly; those that ostia
-// does not act on are checked to be JSON and ignored.
+	"ostia/internal/json"
+)
+
+// Decode reads a config.json. Members that ostia does not act on are checked to
+// be JSON and ignored.
 func Decode(text string) (*Spec, error) {
-	d := json.NewDecoder(text)
+	d := newDecoder(text)
 	s := decode(d)
 	if err := d.End(); err != nil {
 		return nil, err
@@ -46,9 +50,25 @@ func decode(d *json.Decoder) *Spec {
 	return s
 }
 
+// newDecoder reads a text of the specification's. Where a name is none of its own
+// it may be one in other capitals, which runc's decoder does not tell apart: a
+// limit under "CPU" is a limit there.
+func newDecoder(text string) *json.Decoder {
+	d := json.NewDecoder(text)
+	d.Fold(func(key string) string {
+		for name := range strings.FieldsSeq(layout) {
+			if strings.EqualFold(name, key) {
+				return name
+			}
+		}
+		return key
+	})
+	return d
+}
+
 // DecodeProcess reads a process object: the file of exec --process.
 func DecodeProcess(text string) (*Process, error) {
-	d := json.NewDecoder(text)
+	d := newDecoder(text)
 	p := decodeProcess(d)
 	if err := d.End(); err != nil {
 		return nil, err
@@ -61,7 +81,7 @@ func DecodeProcess(text string) (*Process, error) {
 
 // DecodeMounts reads a list of mounts: the file of mounts add and remove.
 func DecodeMounts(text string) ([]Mount, error) {
-	d := json.NewDecoder(text)
+	d := newDecoder(text)
 	var list []Mount
 	d.Array(func(int) { list = append(list, decodeMount(d)) })
 	return list, d.End()

@@ -7,7 +7,7 @@ import "ostia/internal/json"
 // nil if the text is no JSON, and without the values that were refused
 // otherwise.
 func Problems(text string) (*Spec, []error) {
-	d := json.NewDecoder(text)
+	d := newDecoder(text)
 	d.Lenient()
 	s := decode(d)
 	if err := d.End(); err != nil {

@@ -9,7 +9,7 @@ import (
 // DecodeResources reads a linux.resources object by itself: the file of
 // update --resources.
 func DecodeResources(text string) (*Resources, error) {
-	d := json.NewDecoder(text)
+	d := newDecoder(text)
 	r := decodeResources(d)
 	if err := d.End(); err != nil {
 		return nil, err
