@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -60,7 +61,8 @@ func prepareBoot(cache, arch string) (boot, error) {
 	return b, err
 }
 
-// once makes a file whole or not at all, unless it is there.
+// once makes a file whole or not at all, unless it is there. Several guests may
+// do so at a time.
 func once(path string, content func() ([]byte, error)) error {
 	if _, err := os.Stat(path); err == nil {
 		return nil
@@ -69,7 +71,7 @@ func once(path string, content func() ([]byte, error)) error {
 	if err != nil {
 		return err
 	}
-	tmp := path + ".new"
+	tmp := path + ".new-" + strconv.Itoa(os.Getpid())
 	if err := os.WriteFile(tmp, data, 0o644); err != nil {
 		return err
 	}
