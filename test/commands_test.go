@@ -28,7 +28,9 @@ func bundle(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Check(os.MkdirAll(filepath.Join(rootfs, d), 0o755))
 	}
 	busybox := busyboxPath(ts)
-	ts.Check(ts.Exec("cp", busybox, filepath.Join(rootfs, "bin", "busybox")))
+	program, err := os.ReadFile(busybox)
+	ts.Check(err)
+	ts.Check(os.WriteFile(filepath.Join(rootfs, "bin", "busybox"), program, 0o755))
 	applets, err := exec.Command(busybox, "--list").Output()
 	ts.Check(err)
 	for name := range strings.FieldsSeq(string(applets)) {
@@ -38,7 +40,7 @@ func bundle(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	ts.Check(os.WriteFile(filepath.Join(rootfs, "etc", "passwd"), []byte("root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000::/tmp:/bin/sh\n"), 0o644))
 	ts.Check(os.WriteFile(filepath.Join(rootfs, "etc", "group"), []byte("root:x:0:\nuser:x:1000:\n"), 0o644))
-	ts.Check(ts.Exec("sh", "-c", `cd "$0" && exec ostia spec`, dir))
+	ts.Check(ts.Exec(ts.Getenv("RUNTIME"), "spec", "--bundle", dir))
 	edit(ts, filepath.Join(dir, "config.json"), "/process/terminal", false)
 	if len(args) > 1 {
 		edit(ts, filepath.Join(dir, "config.json"), "/process/args", args[1:])
@@ -221,7 +223,8 @@ func runtimeCommand(ts *testscript.TestScript, prefix, args []string) error {
 	}
 	const script = `out=$1 err=$2; shift 2; exec timeout --foreground -k 5 60 "$@" >"$out" 2>"$err"`
 	argv := append([]string{"-c", script, "sh", stdout, stderr}, prefix...)
-	argv = append(append(argv, "ostia"), args...)
+	// Not by the ostia on the PATH, a shell script: a guest is slow.
+	argv = append(append(argv, ts.Getenv("RUNTIME"), "--root", ts.Getenv("ROOT")), args...)
 	err = ts.Exec("sh", argv...)
 	for _, f := range []struct {
 		path string
