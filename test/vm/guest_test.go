@@ -88,7 +88,7 @@ func number(t *testing.T, text, word string) int {
 // taken for one that hangs.
 func TestPause(t *testing.T) {
 	dir := bundle(t, "echo up; n=0; while :; do n=$((n+1)); echo $n >/count; done", func(c object) {
-		annotate(c, "org.ostia.vm.answer_seconds", "6")
+		annotate(c, "org.ostia.vm.answer_seconds", "15")
 	})
 	id := name(t)
 	start(t, id, dir, "up\n")
@@ -106,7 +106,7 @@ func TestPause(t *testing.T) {
 		t.Errorf("exec: exit status %d, stderr %q", r.status, r.stderr)
 	}
 	before := count()
-	time.Sleep(10 * time.Second)
+	time.Sleep(16 * time.Second)
 	if after := count(); after != before {
 		t.Errorf("it counted from %q to %q", before, after)
 	}
