@@ -55,6 +55,7 @@ type Transport struct {
 	Exits atomic.Int64 // accesses to registers
 
 	irq                  int // event descriptor
+	acknowledged         int // event descriptor that nobody reads
 	isr                  atomic.Uint32
 	broken               atomic.Bool
 	mu                   sync.Mutex
@@ -85,6 +86,15 @@ func Attach(vm *kvm.VM, mem *memory.Memory, base uint64, gsi uint32, dev Device)
 		return nil, fmt.Errorf("eventfd: %w", err)
 	}
 	if err := vm.IRQFD(t.irq, gsi); err != nil {
+		return nil, err
+	}
+	// A driver acknowledges each interrupt, which would be an exit for nothing:
+	// KVM takes the write, and the cause, used buffers, stays set. A driver looks
+	// into its queues once more at most, and no other device has the interrupt.
+	if t.acknowledged, err = unix.Eventfd(0, unix.EFD_CLOEXEC); err != nil {
+		return nil, fmt.Errorf("eventfd: %w", err)
+	}
+	if err := vm.IOEventFD(t.acknowledged, base+regInterruptAck, interruptUsed); err != nil {
 		return nil, err
 	}
 	for i, max := range dev.Queues() {
