@@ -45,7 +45,7 @@ demo: all
 test: all
 	@test/deps test
 	@$(MAKE) --no-print-directory cross unit fuzz FUZZTIME=3s
-	@$(MAKE) --no-print-directory behaviour guest guest-systemd engines-smoke
+	@$(MAKE) --no-print-directory behaviour guest guest-systemd engines-smoke test-vm
 	@echo "test: everything passed"
 
 # The other architectures that ostia promises must compile, tests too.
@@ -143,7 +143,10 @@ engines-smoke: all build/test/engines.test
 	@cd test/engines && $(engines) -test.short
 
 # Real virtual machines, in the guest with nested KVM: a sample for `make test`, and everything.
-test-vm: VM ?= -test.short
+test-vm: VM ?= -test.short -test.timeout 20m
+test-vm: vm_time = 25m
+test-vm-full: VM ?= -test.timeout 80m
+test-vm-full: vm_time = 90m
 test-vm: vm_entrypoints = /(a_directory|mode_000|missing|no_interpreter|a_program_as_uid_1000)$$
 test-vm-full: test-vm-deps
 # One processor: with two that QEMU runs on one thread (test/guest says why), machines were seen to stand still.
@@ -153,7 +156,7 @@ test-vm test-vm-full: all build/test/vm.test build/test.test
 	@echo "$@: with the KVM of this machine, or without"
 	@cd test/vm && ../../build/test/vm.test -test.run TestKVM
 	@echo "$@: machines in a guest with nested KVM (emulated)"
-	@build/guest -c 1 -m 3072 -translations 64 -t 90m -- sh -c 'test/vm/setup && (cd test/vm && ../../build/test/vm.test -test.timeout 80m $(VM)) && \
+	@build/guest -c 1 -m 3072 -translations 64 -t $(vm_time) -- sh -c 'test/vm/setup && (cd test/vm && ../../build/test/vm.test $(VM)) && \
 		cd test && RUNTIME=$(CURDIR)/build/krun ../build/test.test -test.timeout 40m -test.run "TestEntryPoints/run$$/cases$(vm_entrypoints)"' </dev/null
 test-vm-deps:
 	@test/deps test
