@@ -244,8 +244,12 @@ func until(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("usage: [!] until PATTERN PROGRAM [ARG...]")
 	}
 	pattern := regexp.MustCompile(`(?m)` + args[0])
+	pause := 20 * time.Millisecond
+	if os.Getenv("OSTIA_GUEST") != "" {
+		pause *= 5 // what is waited for needs the processor that this takes
+	}
 	var out []byte
-	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(pause) {
 		cmd := exec.Command(args[1], args[2:]...)
 		cmd.Path, _ = exec.LookPath(args[1])
 		if own := filepath.Join(ts.Getenv("WORK"), ".bin", args[1]); fileExists(own) {
