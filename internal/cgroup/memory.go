@@ -179,11 +179,11 @@ func (t *tree) checkUsage(m *spec.Memory) error {
 		return &Error{"read", f.path + "/" + file, err}
 	}
 	for _, l := range [...]struct {
-		name  string
-		limit int64
-	}{{"limit", given(m.Limit)}, {"swap", given(m.Swap)}} {
+		name, what string
+		limit      int64
+	}{{"swap", "memory+swap", given(m.Swap)}, {"limit", "memory", given(m.Limit)}} {
 		if l.limit > 0 && l.limit <= usage {
-			return refuse("memory."+l.name, "rejecting memory limit "+strconv.FormatInt(l.limit, 10)+": it is not above the "+strconv.FormatInt(usage, 10)+" bytes in use (checkBeforeUpdate)")
+			return refuse("memory."+l.name, "rejecting "+l.what+" limit "+strconv.FormatInt(l.limit, 10)+": it is not above the "+strconv.FormatInt(usage, 10)+" bytes in use (checkBeforeUpdate)")
 		}
 	}
 	return nil

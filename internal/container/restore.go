@@ -135,6 +135,9 @@ func (c *restoration) make() error {
 	if err := c.inherit(); err != nil {
 		return err
 	}
+	if err := c.giveFiles(); err != nil {
+		return err
+	}
 	if err := c.join(); err != nil {
 		return err
 	}

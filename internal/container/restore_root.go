@@ -4,7 +4,9 @@ import (
 	"errors"
 	"runtime"
 	"strconv"
+	"strings"
 
+	"ostia/internal/file"
 	"ostia/internal/linux"
 	"ostia/internal/plan"
 	"ostia/internal/spec"
@@ -134,4 +136,46 @@ func mountPointFor(root int, m *spec.Mount, dest string) error {
 	}
 	defer unix.Close(at)
 	return unix.MoveMount(source, "", at, "", unix.MOVE_MOUNT_F_EMPTY_PATH|unix.MOVE_MOUNT_T_EMPTY_PATH)
+}
+
+// giveFiles gives the images, and the standard descriptors, to the root of the
+// container's user namespace: its processes open them themselves when they are
+// restored. What is in the images was in their memory.
+func (c *restoration) giveFiles() error {
+	l := &c.spec.Linux
+	uid, gid := hostRoot(l.UIDMappings), hostRoot(l.GIDMappings)
+	if !ownsNamespace(c.spec, unix.CLONE_NEWUSER) || uid <= 0 && gid <= 0 {
+		return nil
+	}
+	ownStdio(l)
+	// Those of a checkpoint with a parent lie in its folder, and so on.
+	for path := c.o.ImagePath; ; path += "/parent" {
+		if err := giveFolder(path, uid, gid); err != nil {
+			return failed("--image-path", path, err)
+		}
+		if unix.Access(path+"/parent", unix.F_OK) != nil {
+			return nil
+		}
+	}
+}
+
+// giveFolder gives a folder and the images in it to a user.
+func giveFolder(path string, uid, gid int) error {
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	names, err := file.Names(fd)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if strings.HasSuffix(name, ".img") {
+			if err := unix.Fchownat(fd, name, uid, gid, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+				return err
+			}
+		}
+	}
+	return unix.Fchown(fd, uid, gid)
 }

@@ -1,6 +1,7 @@
 package container
 
 import (
+	"cmp"
 	"errors"
 	"slices"
 	"strings"
@@ -163,16 +164,27 @@ func setProperties(s *state.State, r *spec.Resources) (back func(), err error) {
 		return m.Set(s.Unit, limits)
 	}
 	if r.CPU != nil && (value(r.CPU.Quota) != 0 || value(r.CPU.Period) != 0) {
-		// The property is a share of time: neither says it alone.
-		quota, period, err := s.Cgroup.Quota()
-		if err != nil {
+		if err := completeQuota(s, r.CPU, before.Linux.Resources); err != nil {
 			return nil, err
 		}
-		whole, cpu := *r, *r.CPU
-		cpu.Quota, cpu.Period, whole.CPU = &quota, &period, &cpu
-		r = &whole
 	}
 	return func() { _ = set(before.Linux.Resources) }, set(r)
+}
+
+// completeQuota adds the quota or the period that an update leaves out: the
+// property is a share of time, which neither says alone. It is that of the
+// configuration, since systemd may have rounded what the cgroup has.
+func completeQuota(s *state.State, c *spec.CPU, before *spec.Resources) error {
+	quota, period, err := s.Cgroup.Quota()
+	if err != nil {
+		return err
+	}
+	if before != nil && before.CPU != nil {
+		quota, period = cmp.Or(value(before.CPU.Quota), quota), cmp.Or(value(before.CPU.Period), period)
+	}
+	quota, period = cmp.Or(value(c.Quota), quota), cmp.Or(value(c.Period), period)
+	c.Quota, c.Period = &quota, &period
+	return nil
 }
 
 func value[T any](p *T) (v T) {
