@@ -161,7 +161,7 @@ func setProperties(s *state.State, r *spec.Resources) (back func(), err error) {
 		if err != nil {
 			return err
 		}
-		return m.Set(s.Unit, limits)
+		return undisturbed(s.Cgroup, func() error { return m.Set(s.Unit, limits) })
 	}
 	if r.CPU != nil && (value(r.CPU.Quota) != 0 || value(r.CPU.Period) != 0) {
 		if err := completeQuota(s, r.CPU, before.Linux.Resources); err != nil {
@@ -169,6 +169,30 @@ func setProperties(s *state.State, r *spec.Resources) (back func(), err error) {
 		}
 	}
 	return func() { _ = set(before.Linux.Resources) }, set(r)
+}
+
+// undisturbed changes a unit's properties. On version 1 systemd then denies all
+// devices and allows them one by one again, which no process is to see: the
+// container stands still meanwhile, as with runc.
+func undisturbed(g *cgroup.Group, change func() error) error {
+	if g.V2 {
+		return change()
+	}
+	frozen, err := g.Frozen()
+	if err == nil && frozen {
+		return change()
+	}
+	if err == nil {
+		err = g.Freeze()
+	}
+	if err != nil {
+		return err
+	}
+	err = change()
+	if e := g.Thaw(); err == nil {
+		err = e
+	}
+	return err
 }
 
 // completeQuota adds the quota or the period that an update leaves out: the

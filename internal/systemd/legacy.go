@@ -11,7 +11,7 @@ import (
 )
 
 // legacy adds the limits whose properties are others on cgroup v1. systemd
-// knows neither cpusets there nor what counts memory and swap together.
+// knows nothing there of what counts memory and swap together.
 func (l *limits) legacy(r *spec.Resources) {
 	if m := r.Memory; m != nil && value(m.Limit) != 0 {
 		l.number("memory.limit", "MemoryLimit", value(m.Limit))

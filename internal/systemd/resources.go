@@ -28,6 +28,9 @@ func Limits(r *spec.Resources, version int, v2 bool) ([]Property, error) {
 	l := limits{version: version}
 	if !v2 {
 		l.legacy(r)
+		if err := l.cpuset(r); err != nil { // which is shown, and has no effect there
+			return nil, err
+		}
 		return l.list, l.pids(r)
 	}
 	for _, add := range [...]func(*spec.Resources) error{l.memory, l.cpu, l.cpuset, l.pids, l.io, l.unified} {
