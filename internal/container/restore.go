@@ -289,7 +289,14 @@ func (c *restoration) inherit() error {
 	}
 	for i, key := range keys[:min(len(keys), 3)] {
 		if strings.HasPrefix(key, "pipe:") || strings.HasPrefix(key, "file[") {
-			c.q.Inherit = append(c.q.Inherit, CriuInherit{key, i})
+			// A copy: CRIU closes it, and with --shell-job looks at its own
+			// standard input after that.
+			fd, err := unix.FcntlInt(uintptr(i), unix.F_DUPFD_CLOEXEC, 3)
+			if err != nil {
+				return failed("standard descriptor", strconv.Itoa(i), err)
+			}
+			c.q.Inherit = append(c.q.Inherit, CriuInherit{key, firstCriuFD + len(c.fds)})
+			c.fds = append(c.fds, fd)
 		}
 	}
 	return nil
