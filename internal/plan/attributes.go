@@ -17,7 +17,9 @@ func (c *compiler) attributes() {
 		c.About("process.oomScoreAdj", -1, "")
 		c.writeFile("/proc/self/oom_score_adj", strconv.Itoa(*p.OOMScoreAdj))
 	}
-	if s := p.Scheduler; s != nil {
+	// A machine's process has its scheduler in the guest. On the host a guest that never rests would keep a real-time monitor's
+	// other threads from running.
+	if s := p.Scheduler; s != nil && c.in.Machine == nil {
 		c.About("process.scheduler", -1, "")
 		// struct sched_attr, 48 bytes (SCHED_ATTR_SIZE_VER0).
 		attr := c.U64(48|uint64(s.Policy)<<32, s.Flags, uint64(uint32(s.Nice))|uint64(uint32(s.Priority))<<32,
