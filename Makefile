@@ -149,14 +149,14 @@ test-vm-full: VM ?= -test.timeout 80m
 test-vm-full: vm_time = 90m
 test-vm: vm_entrypoints = /(a_directory|mode_000|missing|no_interpreter|a_program_as_uid_1000)$$
 test-vm-full: test-vm-deps
-# One processor: with two that QEMU runs on one thread (test/guest says why), machines were seen to stand still.
+# One processor: QEMU runs two on one thread (test/guest says why).
 test-vm test-vm-full: all build/test/vm.test build/test.test
 	@$(GO) build -o build/guest ./test/guest
 	@ln -sf ../ostia build/krun
 	@echo "$@: with the KVM of this machine, or without"
 	@cd test/vm && ../../build/test/vm.test -test.run TestKVM
 	@echo "$@: machines in a guest with nested KVM (emulated)"
-	@build/guest -c 1 -m 3072 -translations 64 -t $(vm_time) -- sh -c 'test/vm/setup && (cd test/vm && ../../build/test/vm.test $(VM)) && \
+	@build/guest -c 1 -m 3072 -nested -t $(vm_time) -- sh -c 'test/vm/setup && (cd test/vm && ../../build/test/vm.test $(VM)) && \
 		cd test && RUNTIME=$(CURDIR)/build/krun ../build/test.test -test.timeout 40m -test.run "TestEntryPoints/run$$/cases$(vm_entrypoints)"' </dev/null
 test-vm-deps:
 	@test/deps test
@@ -167,7 +167,7 @@ demo-vm: all
 	@test/deps demo
 	@demo/vm $(CURDIR)/ostia || { test/deps test && $(GO) build -o build/guest ./test/guest && \
 		echo "demo-vm: not here: in an emulated host" && \
-		build/guest -m 3072 -translations 64 -- sh -c 'test/vm/setup && exec demo/vm $(CURDIR)/ostia' </dev/null; }
+		build/guest -c 1 -m 3072 -nested -- sh -c 'test/vm/setup && exec demo/vm $(CURDIR)/ostia' </dev/null; }
 
 bench: all
 	@test/deps demo
@@ -186,7 +186,7 @@ bench-all: all
 bench-vm: all test-vm-deps
 	@$(GO) build -o build/guest ./test/guest
 	@$(GO) build -o build/bench-vm ./bench/vm
-	@build/guest -c 1 -m 3072 -translations 64 -t 60m -- sh -c 'test/vm/setup && modprobe vhost_vsock && build/bench-vm -before bench/vm.json $(BENCH)' </dev/null >build/vm.json && mv build/vm.json bench/vm.json
+	@build/guest -c 1 -m 3072 -nested -t 60m -- sh -c 'test/vm/setup && modprobe vhost_vsock && build/bench-vm -before bench/vm.json $(BENCH)' </dev/null >build/vm.json && mv build/vm.json bench/vm.json
 
 # Every fuzz target for FUZZTIME, its corpus included. The end of that time, which Go itself now and then takes for a failure
 # (go.dev/issue/75804), is none: what is found names its input.

@@ -4,7 +4,7 @@
 // below a throw-away layer. The command's output comes out and its exit status
 // is the guest's.
 //
-//	guest [-arch arm64] [-m MiB] [-c CPUS] [-t DURATION] [-v] [-systemd] [-translations MiB] [-append WORDS] -- COMMAND [ARG...]
+//	guest [-arch arm64] [-m MiB] [-c CPUS] [-t DURATION] [-v] [-systemd] [-nested] [-append WORDS] -- COMMAND [ARG...]
 //
 // With -arch arm64 a root file system of that architecture is laid over this machine's.
 //
@@ -28,7 +28,7 @@ func main() {
 	flag.DurationVar(&m.limit, "t", 10*time.Minute, "the guest is ended after this time")
 	flag.BoolVar(&m.verbose, "v", false, "show the guest's console")
 	flag.BoolVar(&m.systemd, "systemd", false, "boot systemd and run the command as a service of it")
-	flag.IntVar(&m.translations, "translations", 0, "MiB of translated code that QEMU keeps: 64 where the command runs machines")
+	flag.BoolVar(&m.nested, "nested", false, "the command runs machines")
 	flag.StringVar(&m.append, "append", "", "more words for the kernel's command line")
 	flag.Parse()
 	if flag.NArg() == 0 || m.arch != "amd64" && m.arch != "arm64" {
