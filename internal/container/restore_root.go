@@ -138,9 +138,9 @@ func mountPointFor(root int, m *spec.Mount, dest string) error {
 	return unix.MoveMount(source, "", at, "", unix.MOVE_MOUNT_F_EMPTY_PATH|unix.MOVE_MOUNT_T_EMPTY_PATH)
 }
 
-// giveFiles gives the images, and the standard descriptors, to the root of the
-// container's user namespace: its processes open them themselves when they are
-// restored. What is in the images was in their memory.
+// giveFiles lets the root of the container's user namespace read the images, and
+// gives it the standard descriptors: its processes open them themselves when
+// they are restored. What is in the images was in their memory.
 func (c *restoration) giveFiles() error {
 	l := &c.spec.Linux
 	uid, gid := hostRoot(l.UIDMappings), hostRoot(l.GIDMappings)
@@ -150,32 +150,61 @@ func (c *restoration) giveFiles() error {
 	ownStdio(l)
 	// Those of a checkpoint with a parent lie in its folder, and so on.
 	for path := c.o.ImagePath; ; path += "/parent" {
-		if err := giveFolder(path, uid, gid); err != nil {
+		ours, err := showFolder(path, gid)
+		if err != nil {
 			return failed("--image-path", path, err)
 		}
-		if unix.Access(path+"/parent", unix.F_OK) != nil {
+		if !ours || unix.Access(path+"/parent", unix.F_OK) != nil {
 			return nil
 		}
 	}
 }
 
-// giveFolder gives a folder and the images in it to a user.
-func giveFolder(path string, uid, gid int) error {
+// showFolder lets a group read a folder and the images in it. Their owner stays:
+// who may write there chooses what is followed as parent. For the same reason
+// one that is not the caller's is left as it is, and so told.
+func showFolder(path string, gid int) (ours bool, err error) {
 	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return false, err
+	}
+	defer unix.Close(fd)
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil || st.Uid != uint32(unix.Geteuid()) {
+		return false, err
+	}
+	names, err := file.Names(fd)
+	if err != nil {
+		return false, err
+	}
+	for _, name := range names {
+		if strings.HasSuffix(name, ".img") {
+			if err := showImage(fd, name, gid); err != nil {
+				return false, err
+			}
+		}
+	}
+	return true, show(fd, gid, 0o050)
+}
+
+// showImage does so for one image.
+func showImage(folder int, name string, gid int) error {
+	fd, err := unix.Openat(folder, name, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return err
 	}
 	defer unix.Close(fd)
-	names, err := file.Names(fd)
-	if err != nil {
+	return show(fd, gid, 0o040)
+}
+
+// show gives a file of the caller's to a group, which may do more with it, but not write.
+func show(fd, gid int, more uint32) error {
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil || st.Uid != uint32(unix.Geteuid()) {
 		return err
 	}
-	for _, name := range names {
-		if strings.HasSuffix(name, ".img") {
-			if err := unix.Fchownat(fd, name, uid, gid, unix.AT_SYMLINK_NOFOLLOW); err != nil {
-				return err
-			}
-		}
+	if err := unix.Fchown(fd, -1, gid); err != nil {
+		return err
 	}
-	return unix.Fchown(fd, uid, gid)
+	return unix.Fchmod(fd, st.Mode&0o7777&^0o020|more)
 }
