@@ -8,8 +8,8 @@ var restoreCommand = command{
 	summary:  "make a container of a checkpoint's files",
 	description: "restore makes a container of its bundle and of the images that checkpoint wrote, under its old id or another. Its processes go on " +
 		"where they were. Then it is like run: restore waits for the container, passes signals on, and ends with its exit status. The first three " +
-		"descriptors are those of restore if they were pipes or files of the host. Of the hooks, prestart and createRuntime run. The images of " +
-		"a container in a user namespace are given to its root, who opens them. What goes wrong is in restore.log, in the work path.",
+		"descriptors are those of restore if they were pipes or files of the host. Of the hooks, prestart and createRuntime run. The root of " +
+		"a container in a user namespace opens its images: its group may read them then. What goes wrong is in restore.log, in the work path.",
 	flags: []flag{
 		bundleFlag, imagePathFlag, workPathFlag, consoleSocketFlag, pidfdSocketFlag, pidFileFlag,
 		{name: "detach", short: 'd', kind: boolean, help: "return when the container is restored"},
