@@ -123,14 +123,21 @@ guest-arm64: build/overlay.json
 
 # Debian's podman, Docker and containerd with ostia as their runtime, here and in the guest; and a taste of it for `make test`.
 engines = $(CURDIR)/build/test/engines.test -test.timeout 75m
-engines: all build/test/engines.test build/crictl
+# ENGINES="-test.run TestPodman -scripts pause" names some of it.
+.PHONY: engines-deps engines-host engines-guest
+engines:
+	@$(MAKE) --no-print-directory engines-host
+	@$(MAKE) --no-print-directory engines-guest
+engines-deps: all build/test/engines.test build/crictl
 	@test/deps test
 	@test/deps engines
-	@$(GO) build -o build/guest ./test/guest
+engines-host: engines-deps
 	@echo "engines: podman, Docker and containerd on this machine"
-	@cd test/engines && $(engines)
+	@cd test/engines && $(engines) $(ENGINES)
+engines-guest: engines-deps
+	@$(GO) build -o build/guest ./test/guest
 	@echo "engines: the same in a cgroup v2 guest (emulated, about ten times slower)"
-	@cd test/engines && ../../build/guest -m 4096 -t 80m -- $(engines) </dev/null
+	@cd test/engines && ../../build/guest -m 4096 -t 80m -- $(engines) $(ENGINES) </dev/null
 
 # The kubelet's side of the CRI, for containerd. Debian has no package of it.
 build/crictl:
