@@ -9,4 +9,4 @@ import (
 	"ostia/internal/criu"
 )
 
-func main() { os.Exit(cli.Main(os.Args[1:], criu.Perform)) }
+func main() { os.Exit(cli.Main(os.Args, criu.Perform)) }

@@ -13,4 +13,4 @@ import (
 	"ostia/internal/cli"
 )
 
-func main() { os.Exit(cli.Main(os.Args[1:], nil)) }
+func main() { os.Exit(cli.Main(os.Args, nil)) }

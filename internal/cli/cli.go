@@ -16,10 +16,10 @@ const (
 	statusRuntime = 125 // of run, create and exec: the runtime failed, not the entry point
 )
 
-// Main runs the command that args (without the program's name) call for and
+// Main runs the command that args, the program's name first, call for and
 // returns the exit status. Without criu, checkpoint and restore are ostia-criu's.
 func Main(args []string, criu container.Criu) int {
-	in, err := parseCommandLine(args)
+	in, err := parseCommandLine(calledAs(args), args[min(1, len(args)):])
 	in.criu = criu
 	if err == nil && in.command == nil {
 		err = in.answer()

@@ -21,9 +21,9 @@ var update = goflag.Bool("update", false, "write docs/commands.md and docs/man a
 // TestCommandsPage holds docs/commands.md to what --help says.
 func TestCommandsPage(t *testing.T) {
 	page := "# Commands\n\nThis page is what `ostia --help` and `ostia COMMAND --help` say; `go test ./internal/cli -update` writes it.\n\n```\n" +
-		overview() + "```\n"
+		overview("ostia") + "```\n"
 	for i := range commands {
-		page += "\n## " + commands[i].name + "\n\n```\n" + commands[i].help() + "```\n"
+		page += "\n## " + commands[i].name + "\n\n```\n" + commands[i].help("ostia") + "```\n"
 	}
 	golden(t, "../../docs/commands.md", page)
 }
@@ -40,11 +40,11 @@ func TestManPages(t *testing.T) {
 // manual is a command's manual page (man-pages(7)).
 func manual(c *command) string {
 	m := manualHead("ostia-"+c.name, c.summary)
-	for i, line := range strings.Split("ostia "+c.name+" "+c.synopsis, "\n") {
+	for i, line := range c.usages("ostia") {
 		if i > 0 {
 			m += ".br\n"
 		}
-		m += ".B " + troff(strings.TrimSpace(line)) + "\n"
+		m += ".B " + troff(line) + "\n"
 	}
 	m += ".SH DESCRIPTION\n" + troff(c.description) + "\n"
 	if len(c.flags) > 0 {
@@ -131,7 +131,7 @@ func TestRefusals(t *testing.T) {
 		{"zzzzzz", "unknown command zzzzzz: see ostia --help"},
 		{"--rooot /x state a", "did you mean --root?"},
 	} {
-		in, err := parseCommandLine(strings.Fields(c.line))
+		in, err := parseCommandLine("ostia", strings.Fields(c.line))
 		if err == nil && in.command == &execCommand {
 			_, err = exec(in)
 		} else if err == nil && in.command != nil {
@@ -148,7 +148,7 @@ func TestFlags(t *testing.T) {
 		"--root /r run -b /b --detach c", "--root=/r run --bundle=/b -d c", "-root /r run -bundle /b -d=true c", "--root /r run -db /b c",
 		"run --root /r -d --bundle /b c",
 	} {
-		in, err := parseCommandLine(strings.Fields(line))
+		in, err := parseCommandLine("ostia", strings.Fields(line))
 		if err != nil {
 			t.Errorf("ostia %s: %v", line, err)
 			continue
@@ -157,19 +157,19 @@ func TestFlags(t *testing.T) {
 			t.Errorf("ostia %s: %+v", line, in)
 		}
 	}
-	in, err := parseCommandLine(strings.Fields("exec -t c ls -l --bundle"))
+	in, err := parseCommandLine("ostia", strings.Fields("exec -t c ls -l --bundle"))
 	if err != nil || strings.Join(in.args, " ") != "c ls -l --bundle" {
 		t.Errorf("exec takes flags of the program for its own: %v %v", in.args, err)
 	}
 	for line, want := range map[string]string{
 		"exec c -- ls -- -l": "c ls -- -l", "exec -- c -x": "c -x", "delete -f -- c": "c", "delete c --force": "c", "kill -a c 9": "c 9",
 	} {
-		in, err := parseCommandLine(strings.Fields(line))
+		in, err := parseCommandLine("ostia", strings.Fields(line))
 		if err != nil || strings.Join(in.args, " ") != want {
 			t.Errorf("ostia %s: arguments %v, %v; want %s", line, in.args, err, want)
 		}
 	}
-	in, err = parseCommandLine(strings.Fields("exec -tdeA=1 --env B=2 -g7 -g 8 --tty=no c sh"))
+	in, err = parseCommandLine("ostia", strings.Fields("exec -tdeA=1 --env B=2 -g7 -g 8 --tty=no c sh"))
 	if err != nil || in.is("tty") || !in.is("detach") || strings.Join(in.texts("env"), " ") != "A=1 B=2" || len(in.ids("additional-gids")) != 2 {
 		t.Errorf("%+v, %v", in, err)
 	}
@@ -212,9 +212,10 @@ func TestLogEntry(t *testing.T) {
 // TestVersion: podman takes the first line, dockerd the version and the lines
 // "commit:" and "spec:".
 func TestVersion(t *testing.T) {
-	first, rest, _ := strings.Cut(versionText(), "\n")
+	in := &invocation{program: "ostia"}
+	first, rest, _ := strings.Cut(in.versionText(), "\n")
 	if first != "ostia version "+version || !strings.Contains(rest, "spec: "+spec.Version+"\n") || strings.Contains(rest, "version") {
-		t.Errorf("%q", versionText())
+		t.Errorf("%q", in.versionText())
 	}
 }
 
@@ -223,7 +224,7 @@ func FuzzFlags(f *testing.F) {
 		f.Add(line)
 	}
 	f.Fuzz(func(t *testing.T, line string) {
-		in, err := parseCommandLine(strings.Split(line, " "))
+		in, err := parseCommandLine("ostia", strings.Split(line, " "))
 		if err == nil && in.command != nil {
 			if n := len(in.args); n < in.command.min || in.command.max >= 0 && n > in.command.max {
 				t.Errorf("%q: %d arguments", line, n)

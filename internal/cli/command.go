@@ -9,7 +9,7 @@ import (
 // command is one line of the table of commands.
 type command struct {
 	name        string
-	synopsis    string // what follows the name: flags and arguments
+	synopsis    string // what follows the name: flags and arguments, a line for each way
 	summary     string // one line
 	description string // paragraphs for help and manual
 	flags       []flag
@@ -30,7 +30,7 @@ var commands = [...]*command{
 }
 
 // commandNamed finds a command. It refuses what is none with the nearest one.
-func commandNamed(name string) (*command, error) {
+func (in *invocation) commandNamed(name string) (*command, error) {
 	for _, c := range commands {
 		if c.name == name {
 			return c, nil
@@ -43,13 +43,19 @@ func commandNamed(name string) (*command, error) {
 			}
 		}
 	})
-	return nil, usageError("unknown command " + name + didYouMean(near, "see ostia --help"))
+	return nil, usageError("unknown command " + name + didYouMean(near, "see "+in.program+" --help"))
 }
 
 // usage is the first way to call the command, on one line.
-func (c *command) usage() string {
-	first, _, _ := strings.Cut(c.synopsis, "\n")
-	return strings.TrimSpace("ostia " + c.name + " " + first)
+func (c *command) usage(program string) string { return c.usages(program)[0] }
+
+// usages are all of them, a line each.
+func (c *command) usages(program string) []string {
+	lines := strings.Split(c.synopsis, "\n")
+	for i := range lines {
+		lines[i] = strings.TrimSpace(program + " " + c.name + " " + lines[i])
+	}
+	return lines
 }
 
 // usageError is a command line that cannot be carried out.

@@ -166,15 +166,18 @@ func strict(t *testing.T, text string, into any) {
 
 // TestVersionDockerd reads --version as dockerd does (daemon/info_unix.go).
 func TestVersionDockerd(t *testing.T) {
-	var name, number string
-	for line := range strings.SplitSeq(strings.TrimSpace(versionText()), "\n") {
-		if strings.Contains(line, "version") {
-			s := strings.Split(line, "version")
-			name, number = strings.TrimSpace(s[0]), strings.TrimSpace(s[len(s)-1])
+	for _, program := range []string{"ostia", "runc", "crun"} {
+		var name, number string
+		in := &invocation{program: program}
+		for line := range strings.SplitSeq(strings.TrimSpace(in.versionText()), "\n") {
+			if strings.Contains(line, "version") {
+				s := strings.Split(line, "version")
+				name, number = strings.TrimSpace(s[0]), strings.TrimSpace(s[len(s)-1])
+			}
 		}
-	}
-	if name != "ostia" || number != version {
-		t.Errorf("dockerd reads %q %q", name, number)
+		if name != program || number != version {
+			t.Errorf("dockerd reads %q %q", name, number)
+		}
 	}
 }
 

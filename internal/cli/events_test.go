@@ -188,7 +188,7 @@ func fill(v reflect.Value, n *int) {
 
 func TestEventsRefusals(t *testing.T) {
 	for _, v := range []string{"0", "-1s", "5", "never"} {
-		in, err := parseCommandLine([]string{"events", "--interval", v, "c"})
+		in, err := parseCommandLine("ostia", []string{"events", "--interval", v, "c"})
 		if err != nil {
 			t.Fatal(err)
 		}

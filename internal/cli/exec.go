@@ -4,7 +4,7 @@ import "ostia/internal/container"
 
 var execCommand = command{
 	name:     "exec",
-	synopsis: "[flags] CONTAINER COMMAND [ARG...]\nostia exec [flags] --process FILE CONTAINER",
+	synopsis: "[flags] CONTAINER COMMAND [ARG...]\n[flags] --process FILE CONTAINER",
 	summary:  "run another process in a container",
 	description: "exec runs COMMAND in a running container and ends with its exit status. The process is that of config.json, changed by " +
 		"the flags, or that of the process file: then the flags that change it are refused, except --tty, which engines give anyway. " +
@@ -46,7 +46,7 @@ func exec(in *invocation) (int, error) {
 			return 0, usageError("exec: --process and a command exclude each other")
 		}
 	} else if len(in.args) < 2 {
-		return 0, usageError("exec: no command and no --process: " + in.command.usage())
+		return 0, usageError("exec: no command and no --process: " + in.command.usage(in.program))
 	}
 	var noNewPrivs *bool
 	if in.given("no-new-privs") {

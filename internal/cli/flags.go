@@ -31,6 +31,7 @@ const (
 
 // invocation is a command line, parsed.
 type invocation struct {
+	program string   // what ostia is called as
 	command *command // nil when only global flags are given
 	set     []setting
 	args    []string
@@ -93,8 +94,8 @@ func (in *invocation) ids(name string) []uint32 {
 // value after "=" or as the next argument, short flags in a cluster, flags
 // after arguments where the command's last argument is not a program of its
 // own, and global flags after the command.
-func parseCommandLine(args []string) (*invocation, error) {
-	in := &invocation{}
+func parseCommandLine(program string, args []string) (*invocation, error) {
+	in := &invocation{program: program}
 	rest, err := in.parse(args, nil, true)
 	if err != nil || len(rest) == 0 {
 		return in, err
@@ -105,7 +106,7 @@ func parseCommandLine(args []string) (*invocation, error) {
 			return in, nil
 		}
 	}
-	c, err := commandNamed(rest[0])
+	c, err := in.commandNamed(rest[0])
 	switch {
 	case err != nil && slices.ContainsFunc(rest[1:], func(a string) bool { return a == "-h" || a == "--help" }):
 		return in, usageError("No help topic for '" + rest[0] + "': " + err.Error())
@@ -120,9 +121,9 @@ func parseCommandLine(args []string) (*invocation, error) {
 	case in.is("help"):
 		in.args, in.command = []string{c.name}, nil
 	case len(in.args) < c.min:
-		return in, usageError(c.name + ": too few arguments: " + c.usage())
+		return in, usageError(c.name + ": too few arguments: " + c.usage(program))
 	case c.max >= 0 && len(in.args) > c.max:
-		return in, usageError(c.name + ": too many arguments: " + c.usage())
+		return in, usageError(c.name + ": too many arguments: " + c.usage(program))
 	}
 	return in, in.checkLog()
 }
@@ -180,16 +181,16 @@ func (in *invocation) parseFlag(args []string, local []flag) ([]string, error) {
 // a command, given too early.
 func (in *invocation) whereFlagsAre(name string) string {
 	if in.command != nil {
-		return "see ostia " + in.command.name + " --help"
+		return "see " + in.program + " " + in.command.name + " --help"
 	}
 	for _, c := range commands {
 		for i := range c.flags {
 			if f := &c.flags[i]; f.name == name || len(name) == 1 && f.short == name[0] {
-				return "flags of a command come after it: ostia " + c.name + " " + f.usage()
+				return "flags of a command come after it: " + in.program + " " + c.name + " " + f.usage()
 			}
 		}
 	}
-	return "see ostia --help"
+	return "see " + in.program + " --help"
 }
 
 // parseCluster takes short flags written together, as getopt(3) does: -td, or

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"os"
 	"path/filepath"
 	"strings"
 
@@ -57,7 +56,7 @@ func newRuntime(in *invocation) (*container.Runtime, error) {
 	}
 	switch h := in.text("handler"); h {
 	case "":
-		if name := filepath.Base(os.Args[0]); name == "krun" || name == "ostia-vm" {
+		if in.program == "krun" || in.program == "ostia-vm" {
 			r.Handler = container.HandlerMachine
 		}
 	case container.HandlerNamespaces, container.HandlerMachine:

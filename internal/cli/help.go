@@ -6,31 +6,31 @@ import "strings"
 func (in *invocation) answer() error {
 	switch {
 	case in.is("version"):
-		return print(versionText())
+		return print(in.versionText())
 	case !in.is("help"):
-		return usageError("no command: see ostia --help")
+		return usageError("no command: see " + in.program + " --help")
 	case len(in.args) == 0:
-		return print(overview())
+		return print(overview(in.program))
 	}
-	c, err := commandNamed(in.args[0])
+	c, err := in.commandNamed(in.args[0])
 	if err != nil {
 		return err
 	}
-	return print(c.help())
+	return print(c.help(in.program))
 }
 
-// overview is the help of ostia itself.
-func overview() string {
-	s := "NAME:\n  ostia - Open Container Initiative runtime\n\nUSAGE:\n  ostia [flags] COMMAND [flags] [ARG...]\n\nCOMMANDS:\n"
+// overview is the help of the program itself.
+func overview(program string) string {
+	s := "NAME:\n  " + program + " - Open Container Initiative runtime\n\nUSAGE:\n  " + program + " [flags] COMMAND [flags] [ARG...]\n\nCOMMANDS:\n"
 	for _, c := range commands {
 		s += "  " + pad(c.name, 12) + c.summary + "\n"
 	}
-	return s + "\nFLAGS:\n" + flagList(globalFlags[:]) + "\nostia COMMAND --help explains a command.\n"
+	return s + "\nFLAGS:\n" + flagList(globalFlags[:]) + "\n" + program + " COMMAND --help explains a command.\n"
 }
 
-func (c *command) help() string {
-	s := "NAME:\n  ostia " + c.name + " - " + c.summary + "\n\nUSAGE:\n  " +
-		strings.TrimSpace("ostia "+c.name+" "+strings.ReplaceAll(c.synopsis, "\n", "\n  ")) + "\n\n" + wrap(c.description, 80, "")
+func (c *command) help(program string) string {
+	s := "NAME:\n  " + program + " " + c.name + " - " + c.summary + "\n\nUSAGE:\n  " +
+		strings.Join(c.usages(program), "\n  ") + "\n\n" + wrap(c.description, 80, "")
 	if len(c.flags) > 0 {
 		s += "\nFLAGS:\n" + flagList(c.flags)
 	}

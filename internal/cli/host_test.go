@@ -81,7 +81,7 @@ func TestReport(t *testing.T) {
 		if err := syscall.Dup3(int(w.Fd()), 2, 0); err != nil {
 			t.Fatal(err)
 		}
-		status = Main(strings.Fields(line), nil)
+		status = Main(append([]string{"ostia"}, strings.Fields(line)...), nil)
 		_ = syscall.Dup3(saved, 2, 0)
 		_ = syscall.Close(saved)
 		w.Close()

@@ -80,7 +80,7 @@ func (in *invocation) debug(message string) {
 	}
 	switch {
 	case kind == "journald" || kind == "syslog":
-		_ = tellDaemon(kind, log, "debug", message)
+		_ = in.tellDaemon(kind, log, "debug", message)
 	case log != "":
 		_ = appendTo(log, entry) // an error says so of its own
 	default:
@@ -93,7 +93,7 @@ func (in *invocation) say(level, message string) {
 	kind, log := logKind(in.text("log"))
 	switch {
 	case kind == "journald" || kind == "syslog":
-		if err := tellDaemon(kind, log, level, message); err != nil {
+		if err := in.tellDaemon(kind, log, level, message); err != nil {
 			message += "\n--log " + kind + ":" + log + ": " + err.Error()
 		}
 		message += "\n"
@@ -109,9 +109,9 @@ func (in *invocation) say(level, message string) {
 	case asJSON:
 		message = jsonEntry(level, message, time.Now())
 	case level == "warning":
-		message = "ostia: warning: " + message + "\n"
+		message = in.program + ": warning: " + message + "\n"
 	default:
-		message = "ostia: " + message + "\n"
+		message = in.program + ": " + message + "\n"
 	}
 	_ = file.WriteAll(2, message) // there is nowhere left to complain
 }
@@ -145,7 +145,7 @@ func appendTo(path, entry string) error {
 
 // tellDaemon sends one entry to the journal (systemd's native protocol) or to
 // syslog(3), under a name.
-func tellDaemon(kind, name, level, message string) error {
+func (in *invocation) tellDaemon(kind, name, level, message string) error {
 	const user = 1 << 3 // LOG_USER
 	priority := 3       // LOG_ERR
 	switch level {
@@ -155,7 +155,7 @@ func tellDaemon(kind, name, level, message string) error {
 		priority = 7
 	}
 	if name == "" {
-		name = "ostia"
+		name = in.program
 	}
 	message = strings.ReplaceAll(message, "\n", " ")
 	socket, entry := "/dev/log", "<"+strconv.Itoa(user|priority)+">"+name+": "+message

@@ -2,7 +2,7 @@ package cli
 
 var mountsCommand = command{
 	name:     "mounts",
-	synopsis: "add CONTAINER FILE\nostia mounts remove CONTAINER FILE",
+	synopsis: "add CONTAINER FILE\nremove CONTAINER FILE",
 	summary:  "add mounts to a container that exists, or remove them",
 	description: "mounts add makes the mounts of FILE, a list of mounts as in config.json, in a container that is created, running or paused; " +
 		"when one fails, none is made. Bind mounts and file systems without a source (tmpfs, mqueue, sysfs, ...) can be added; what else there is " +

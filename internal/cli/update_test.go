@@ -19,7 +19,7 @@ func TestUpdateFlags(t *testing.T) {
 		{"update -r /no/such c", "", "--resources: /no/such: no such file"},
 		{"update -r / c", "", "--resources: /: is a directory"},
 	} {
-		in, err := parseCommandLine(strings.Fields(c.line))
+		in, err := parseCommandLine("ostia", strings.Fields(c.line))
 		if err != nil {
 			t.Errorf("%s: %v", c.line, err)
 			continue
