@@ -154,7 +154,8 @@ test-vm: VM ?= -test.short -test.timeout 20m
 test-vm: vm_time = 25m
 test-vm-full: VM ?= -test.timeout 80m
 test-vm-full: vm_time = 90m
-test-vm: vm_entrypoints = /(a_directory|mode_000|missing|no_interpreter|a_program_as_uid_1000)$$
+test-vm: vm_entrypoints = run$$/cases/^(a_directory|mode_0000,_root|missing|a_missing_interpreter|a_program_as_uid_1000)$$
+test-vm-full: vm_entrypoints = .
 test-vm-full: test-vm-deps
 # One processor: QEMU runs two on one thread (test/guest says why).
 test-vm test-vm-full: all build/test/vm.test build/test.test
@@ -164,7 +165,7 @@ test-vm test-vm-full: all build/test/vm.test build/test.test
 	@cd test/vm && ../../build/test/vm.test -test.run TestKVM
 	@echo "$@: machines in a guest with nested KVM (emulated)"
 	@build/guest -c 1 -m 3072 -nested -t $(vm_time) -- sh -c 'test/vm/setup && (cd test/vm && ../../build/test/vm.test $(VM)) && \
-		cd test && RUNTIME=$(CURDIR)/build/krun ../build/test.test -test.timeout 40m -test.run "TestEntryPoints/run$$/cases$(vm_entrypoints)"' </dev/null
+		cd test && RUNTIME=$(CURDIR)/build/krun ../build/test.test -test.timeout 40m -every-way -test.run "TestEntryPoints/$(vm_entrypoints)"' </dev/null
 test-vm-deps:
 	@test/deps test
 	@test/deps vm
