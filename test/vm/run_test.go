@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -45,19 +46,26 @@ grep -E '^(SigIgn|CapEff|CapBnd|CapInh|CapAmb|NoNewPrivs)' /proc/self/status; ca
 
 // A volume is the host's, with the rights that its mount has.
 func TestVolumes(t *testing.T) {
-	rw, ro := t.TempDir(), t.TempDir()
+	rw, ro, shm := t.TempDir(), t.TempDir(), t.TempDir()
 	check(t, os.WriteFile(ro+"/in", []byte("from the host\n"), 0o644))
 	check(t, os.WriteFile(ro+"/program", []byte("#!/bin/sh\necho ran\n"), 0o755))
 	script := `cat /ro/in; echo x >/ro/in || echo refused; /ro/program || echo not run
 echo from the guest >/rw/out; mkdir /rw/d; ln /rw/out /rw/d/hard; ln -s out /rw/soft; mv /rw/d/hard /rw/moved; rm -r /rw/d
 mkdir /rw/many; for i in $(seq 100); do :>/rw/many/$i; done; ls /rw/many | wc -l; rm -r /rw/many
-seq 200000 >/rw/large; md5sum </rw/large; dd if=/dev/zero of=/tmp/t bs=1M count=8 2>/dev/null; ls -l /tmp/t | wc -l; ls /rw`
+seq 200000 >/rw/large; md5sum </rw/large; dd if=/dev/zero of=/tmp/t bs=1M count=8 2>/dev/null; ls -l /tmp/t | wc -l; ls /rw
+echo shared >/dev/shm/a; cat /tmp/below/a; ls /tmp`
 	r := runScript(t, "", script, func(c object) {
 		addMount(c, object{"destination": "/rw", "type": "bind", "source": rw, "options": []string{"rbind", "rw"}})
 		addMount(c, object{"destination": "/ro", "type": "bind", "source": ro, "options": []string{"rbind", "ro", "noexec"}})
 		addMount(c, object{"destination": "/tmp", "type": "tmpfs", "source": "tmpfs", "options": []string{"mode=1777"}})
+		// Below file systems that are the guest's: podman has one at /dev/shm.
+		mounts := c["mounts"].([]any)
+		c["mounts"] = slices.DeleteFunc(mounts, func(m any) bool { return m.(object)["destination"] == "/dev/shm" })
+		for _, below := range []string{"/dev/shm", "/tmp/below"} {
+			addMount(c, object{"destination": below, "type": "bind", "source": shm, "options": []string{"rbind", "rw"}})
+		}
 	})
-	r.want(t, 0, "from the host\nrefused\nnot run\n100\n0e10426a1d5bddffcef02f1345787128  -\n1\nlarge\nmoved\nout\nsoft\n")
+	r.want(t, 0, "from the host\nrefused\nnot run\n100\n0e10426a1d5bddffcef02f1345787128  -\n1\nlarge\nmoved\nout\nsoft\nshared\nbelow\nt\n")
 	text, err := os.ReadFile(rw + "/moved")
 	if err != nil || string(text) != "from the guest\n" {
 		t.Errorf("on the host: %q %v", text, err)

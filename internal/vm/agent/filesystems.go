@@ -17,7 +17,7 @@ func fileSystems() error {
 	if err := unix.Mount("root", root, "tmpfs", 0, "mode=755"); err != nil {
 		return fmt.Errorf("mount the agent's root: %w", err)
 	}
-	for _, dir := range []string{"dev", "proc", "sys", "run", "tmp", "host"} {
+	for _, dir := range []string{"dev", "proc", "sys", "run", "tmp", guest.Root, guest.Tree} {
 		if err := os.Mkdir(root+"/"+dir, 0o755); err != nil {
 			return err
 		}
@@ -38,6 +38,9 @@ func fileSystems() error {
 		if err := unix.Mount(m.source, m.target, m.fstype, 0, ""); err != nil {
 			return fmt.Errorf("mount %s: %w", m.fstype, err)
 		}
+	}
+	if err := unix.Mount(guest.Root, guest.Tree, "", unix.MS_BIND, ""); err != nil {
+		return fmt.Errorf("bind the container's tree: %w", err)
 	}
 	// A guest without pids limits has no controller to enable.
 	_ = os.WriteFile("/sys/fs/cgroup/cgroup.subtree_control", []byte("+pids"), 0)

@@ -13,8 +13,12 @@ import (
 	"ostia/internal/plan"
 )
 
-// Root is where the guest mounts the container's tree of the host.
-const Root = "/host"
+// Root is where the guest mounts the container's tree of the host, and Tree
+// where it has that once more, without what is mounted on Root after that.
+const (
+	Root = "/host"
+	Tree = "/tree"
+)
 
 // Config is the configuration for the guest, and the sysctls of its network.
 // resolve gives the place in the container's tree that a path leads to, as the
@@ -144,7 +148,7 @@ func mounts(all []any, resolve func(string) (string, error)) ([]any, error) {
 			continue
 		}
 		kept = append(kept, map[string]any{
-			"destination": at, "type": "bind", "source": path.Join(Root, at), "options": append([]any{"bind"}, attributes...),
+			"destination": at, "type": "bind", "source": path.Join(Tree, at), "options": append([]any{"bind"}, attributes...),
 		})
 	}
 	return kept, nil
