@@ -235,6 +235,12 @@ func (c *creation) openMachine(f *files, in *plan.Input, _ *syscall.SysProcAttr)
 	} else {
 		absent()
 	}
+	// Who waits for the end says why there was no status; else nobody would.
+	if c.wait || c.o.Detach {
+		m.Args = append(m.Args, "alone")
+	} else {
+		m.Args = append(m.Args, "waited-for")
+	}
 	m.Program = f.lend(c.files.program)
 	in.Machine, in.Ask, in.Seccomp = m, true, plan.Seccomp{}
 	return nil

@@ -12,6 +12,7 @@ import (
 	"runtime/debug"
 	"time"
 
+	"ostia/internal/program"
 	"ostia/internal/state"
 	"ostia/internal/vm/balloon"
 	"ostia/internal/vm/boot"
@@ -34,11 +35,12 @@ type Files struct {
 	KVM     int
 	Kernel  int
 	Initrd  int
-	Setup   int // a prepare.Setup as JSON
-	Control int // listening socket for execs
-	Reason  int // takes why the machine ended without a status
-	Tun     int // /dev/net/tun, opened by its path alone; -1 on a host without
-	Trace   int // takes the phases of --trace; -1 for none
+	Setup   int  // a prepare.Setup as JSON
+	Control int  // listening socket for execs
+	Reason  int  // takes why the machine ended without a status
+	Tun     int  // /dev/net/tun, opened by its path alone; -1 on a host without
+	Trace   int  // takes the phases of --trace; -1 for none
+	Alone   bool // nobody waits for the end who would say why there is no status
 }
 
 // statusFailed is the exit status when none came from the guest.
@@ -55,7 +57,19 @@ func Main(f Files) int {
 	if _, err := unix.Pwrite(f.Reason, []byte(reason), 0); err != nil {
 		return statusFailed
 	}
+	if err != nil && f.Alone {
+		complain(err)
+	}
 	return status
+}
+
+// complain says on the container's standard error, which engines keep, why the
+// machine failed. Whoever does not read it does not keep the monitor from ending.
+func complain(err error) {
+	stderr := []unix.PollFd{{Fd: 2, Events: unix.POLLOUT}}
+	if n, _ := unix.Poll(stderr, 1000); n > 0 {
+		_, _ = unix.Write(2, []byte("ostia: the container's machine failed: "+program.OneLine(err.Error())+"\n")) // the reason file has it too
+	}
 }
 
 func run(f Files, signals <-chan os.Signal) (status int, err error) {
