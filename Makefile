@@ -154,7 +154,7 @@ test-vm: VM ?= -test.short -test.timeout 20m
 test-vm: vm_time = 25m
 test-vm-full: VM ?= -test.timeout 80m
 test-vm-full: vm_time = 90m
-test-vm: vm_entrypoints = run$$/cases/^(a_directory|mode_0000,_root|missing|a_missing_interpreter|a_program_as_uid_1000)$$
+test-vm: vm_entrypoints = run$$/cases/^(a_directory|mode_0000,_root|missing|a_missing_interpreter|a_program_as_uid_1000|granted_by_an_access_control_list)$$
 test-vm-full: vm_entrypoints = .
 test-vm-full: test-vm-deps
 # One processor: QEMU runs two on one thread (test/guest says why).

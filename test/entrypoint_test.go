@@ -59,6 +59,7 @@ func TestEntryPoints(t *testing.T) {
 type entryPointBench struct {
 	dir     string
 	runtime string
+	machine bool // the runtime's containers are virtual machines
 	tree    *entrypoints.Tree
 	cases   []entrypoints.Case
 	groups  int
@@ -70,6 +71,7 @@ func newEntryPointBench(t *testing.T) *entryPointBench {
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	check(t, os.Chmod(dir, 0o755))
 	b := &entryPointBench{dir: dir, runtime: runtimePath(t)}
+	b.machine = filepath.Base(b.runtime) == "krun"
 	b.tree, err = entrypoints.Build(dir)
 	check(t, err)
 	for _, c := range entrypoints.Cases(b.tree) {

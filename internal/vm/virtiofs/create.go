@@ -22,7 +22,7 @@ func (s *Server) create(r *request, dir *node) error {
 	err = as(r.uid, r.gid, func() error {
 		switch r.op {
 		case opMkdir:
-			return unix.Mkdirat(dir.fd, name, r.u32(0)&0o7777)
+			return unix.Mkdirat(dir.fd, name, masked(dir, r.u32(0), r.u32(4)))
 		case opSymlink:
 			target, _, err := r.text(at)
 			if err != nil {
@@ -32,11 +32,11 @@ func (s *Server) create(r *request, dir *node) error {
 		case opMknod:
 			switch mode := r.u32(0); mode & unix.S_IFMT {
 			case unix.S_IFREG, unix.S_IFIFO, unix.S_IFSOCK:
-				return unix.Mknodat(dir.fd, name, mode, 0)
+				return unix.Mknodat(dir.fd, name, mode&unix.S_IFMT|masked(dir, mode, r.u32(8)), 0)
 			}
 			return unix.EPERM // a device node of the guest's would be one of the host's
 		case opTmpfile:
-			fd, err = unix.Openat(dir.fd, ".", unix.O_TMPFILE|unix.O_RDWR|unix.O_CLOEXEC, r.u32(4)&0o7777)
+			fd, err = unix.Openat(dir.fd, ".", unix.O_TMPFILE|unix.O_RDWR|unix.O_CLOEXEC, masked(dir, r.u32(4), r.u32(8)))
 			return err
 		}
 		return s.createFile(r, dir, name, &fd)
@@ -50,11 +50,20 @@ func (s *Server) create(r *request, dir *node) error {
 	return s.answerCreated(r, dir, fd)
 }
 
+// masked is a new file's mode. A folder's default access control list, which the
+// host's kernel applies, comes in the place of the guest's umask.
+func masked(dir *node, mode, umask uint32) uint32 {
+	if _, err := unix.Getxattr(magicLink(dir), "system.posix_acl_default", nil); err != nil {
+		mode &^= umask
+	}
+	return mode & 0o7777
+}
+
 // createFile creates and opens. A file that is there already must be a regular
 // one: it is looked at before it is opened, by a descriptor.
 func (s *Server) createFile(r *request, dir *node, name string, fd *int) (err error) {
 	flags := unix.O_RDWR | unix.O_CREAT | unix.O_EXCL | unix.O_NOFOLLOW | unix.O_CLOEXEC | unix.O_NOCTTY
-	*fd, err = unix.Openat(dir.fd, name, flags, r.u32(4)&0o7777)
+	*fd, err = unix.Openat(dir.fd, name, flags, masked(dir, r.u32(4), r.u32(8)))
 	if err != unix.EEXIST || r.u32(0)&unix.O_EXCL != 0 {
 		return err
 	}

@@ -93,6 +93,18 @@ func (r *request) put64(v ...uint64) {
 	}
 }
 
+// changes reports whether a request is to change something, or opens a file for
+// that.
+func (r *request) changes() bool {
+	switch r.op {
+	case opLookup, opGetattr, opReadlink, opRead, opStatfs, opRelease, opGetxattr, opListxattr, opOpendir, opReaddir, opReaddirplus, opReleasedir, opLseek:
+		return false
+	case opOpen:
+		return r.u32(0)&(unix.O_ACCMODE|unix.O_TRUNC) != unix.O_RDONLY
+	}
+	return true
+}
+
 // text is the NUL-terminated string at an offset of the body, and the offset
 // behind it.
 func (r *request) text(at int) (string, int, error) {
@@ -117,13 +129,15 @@ const (
 	asyncRead       = 1 << 0
 	exportSupport   = 1 << 4
 	bigWrites       = 1 << 5
+	dontMask        = 1 << 6  // create's umask is for here: a folder's default access control list comes in its place
 	autoInvalidate  = 1 << 12 // cached data is dropped when mtime or size change
 	doReaddirplus   = 1 << 13
 	readdirplusAuto = 1 << 14
 	parallelDirops  = 1 << 18
+	posixACL        = 1 << 20 // the guest holds its processes to access control lists
 	maxPages        = 1 << 22
 	cacheSymlinks   = 1 << 23
-	wanted          = asyncRead | exportSupport | bigWrites | autoInvalidate | doReaddirplus | readdirplusAuto | parallelDirops | maxPages | cacheSymlinks
+	wanted          = asyncRead | exportSupport | bigWrites | autoInvalidate | doReaddirplus | readdirplusAuto | parallelDirops | maxPages | cacheSymlinks | dontMask | posixACL
 )
 
 // init answers FUSE_INIT (struct fuse_init_out, 64 bytes).

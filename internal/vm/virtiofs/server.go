@@ -13,7 +13,8 @@ import (
 
 // Server is a FUSE server over one tree.
 type Server struct {
-	proc int // /proc/self/fd, by which an O_PATH descriptor is opened
+	proc     int  // /proc/self/fd, by which an O_PATH descriptor is opened
+	ReadOnly bool // nothing of the tree can be changed; set before the first request
 
 	mu      sync.Mutex
 	root    *node
@@ -164,6 +165,9 @@ func (s *Server) serve(r *request) (int, error) {
 	if n.hidden {
 		return 0, s.serveHidden(r, n)
 	}
+	if s.ReadOnly && r.changes() {
+		return 0, unix.EROFS
+	}
 	switch r.op {
 	case opRead:
 		return s.read(r)
@@ -222,7 +226,9 @@ func (s *Server) serveHidden(r *request, n *node) error {
 	case opStatfs:
 		r.answer = make([]byte, 80)
 		return nil
-	case opGetxattr, opListxattr:
+	case opGetxattr:
+		return unix.ENODATA
+	case opListxattr:
 		return unix.EOPNOTSUPP
 	}
 	return unix.EROFS

@@ -17,8 +17,7 @@ func allowed(name string) bool {
 const maxAttribute = 64 << 10
 
 func (s *Server) xattr(r *request, n *node) error {
-	// By the magic link: the calls on descriptors refuse O_PATH.
-	path := "/proc/self/fd/" + strconv.Itoa(n.fd)
+	path := magicLink(n)
 	switch r.op {
 	case opListxattr:
 		return list(r, path)
@@ -46,8 +45,18 @@ func (s *Server) xattr(r *request, n *node) error {
 		}
 		return unix.Setxattr(path, name, r.body[end:end+size], int(r.u32(4)&(unix.XATTR_CREATE|unix.XATTR_REPLACE)))
 	}
-	return r.sized(func(b []byte) (int, error) { return unix.Getxattr(path, name, b) })
+	return r.sized(func(b []byte) (int, error) {
+		n, err := unix.Getxattr(path, name, b)
+		if err == unix.EOPNOTSUPP && strings.HasPrefix(name, "system.posix_acl_") {
+			err = unix.ENODATA // the guest would take it for a refusal
+		}
+		return n, err
+	})
 }
+
+// magicLink names a file for the calls on attributes, which refuse descriptors
+// by O_PATH.
+func magicLink(n *node) string { return "/proc/self/fd/" + strconv.Itoa(n.fd) }
 
 // sized answers with a value, or with its size if the guest asks for none of
 // it.
