@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -163,5 +164,37 @@ func TestRunTrace(t *testing.T) {
 	}
 	if total == 0 || total > 300 {
 		t.Errorf("%d exits to the monitor, want at most 300", total)
+	}
+}
+
+// A libkrunfw is a kernel's source, too: two processors, input, exec, a signal and
+// the network's devices are there, and nothing else can be written to.
+func TestLibkrunfw(t *testing.T) {
+	full(t)
+	libraries, err := filepath.Glob(os.Getenv("OSTIA_CACHE") + "/libkrunfw/usr/lib/*/libkrunfw.so.*")
+	check(t, err)
+	if len(libraries) == 0 {
+		t.Fatal("no libkrunfw: test/deps vm unpacks it")
+	}
+	choose := func(c object) {
+		annotate(c, "org.ostia.vm.kernel", libraries[0])
+		annotate(c, "krun.cpus", "2")
+	}
+	r := runScript(t, "typed\n", "nproc; cat; echo wrong >&2; mount -t virtiofs agent /data && touch /data/x; exit 7", func(c object) {
+		choose(c)
+		capabilities(c, "CAP_SYS_ADMIN")
+	})
+	r.want(t, 7, "2\ntyped\n")
+	if !strings.Contains(r.stderr, "wrong\n") || !strings.Contains(r.stderr, "touch: /data/x: Read-only file system\n") {
+		t.Errorf("stderr %q", r.stderr)
+	}
+	dir := bundle(t, "trap 'echo term; exit 3' TERM; echo up; while :; do sleep 1; done", choose)
+	id := name(t)
+	output := start(t, id, dir, "up\n")
+	ostia(t, "", "exec", id, "sh", "-c", "cat /proc/sys/kernel/ostype; exit 9").want(t, 9, "Linux\n")
+	ostia(t, "", "kill", id, "TERM").want(t, 0, "")
+	waitFor(t, "the end", func() bool { return stopped(t, id) })
+	if text, err := os.ReadFile(output); err != nil || string(text) != "up\nterm\n" {
+		t.Errorf("output %q, %v", text, err)
 	}
 }

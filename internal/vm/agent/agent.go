@@ -6,7 +6,9 @@ package agent
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -61,7 +63,7 @@ func (a *agent) send(m *wire.Message) {
 
 // prepare makes the guest a host for the runtime.
 func (a *agent) prepare() error {
-	text, err := os.ReadFile("/" + initramfs.Config)
+	text, err := a.described()
 	if err != nil {
 		return err
 	}
@@ -76,8 +78,8 @@ func (a *agent) prepare() error {
 			return err
 		}
 	}
-	if a.host, err = connect(wire.ControlPort); err != nil {
-		return fmt.Errorf("vsock: %w", err)
+	if err := a.connect(); err != nil {
+		return err
 	}
 	// Their names go with the initramfs.
 	if a.late, err = openModules("/" + initramfs.LateModules); err != nil {
@@ -93,6 +95,37 @@ func (a *agent) prepare() error {
 		return err
 	}
 	a.reaper = newReaper()
+	return nil
+}
+
+// described is what the monitor says of the machine: in the initramfs, or first of
+// all where the kernel takes none and has all drivers built in.
+func (a *agent) described() ([]byte, error) {
+	text, err := os.ReadFile("/" + initramfs.Config)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return text, err
+	}
+	if err := a.connect(); err != nil {
+		return nil, err
+	}
+	m, err := wire.Read(a.host)
+	if err != nil {
+		return nil, fmt.Errorf("control connection: %w", err)
+	}
+	if m.Kind != wire.Machine {
+		return nil, fmt.Errorf("the monitor says %q before it describes the machine", m.Kind)
+	}
+	return []byte(m.Text), nil
+}
+
+// connect makes the control connection, once.
+func (a *agent) connect() (err error) {
+	if a.host != nil {
+		return nil
+	}
+	if a.host, err = connect(wire.ControlPort); err != nil {
+		return fmt.Errorf("vsock: %w", err)
+	}
 	return nil
 }
 

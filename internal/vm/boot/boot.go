@@ -25,7 +25,8 @@ const (
 	cmdline    = 0x7000
 	maxCmdline = 0x1000
 	lowEnd     = 0x9fc00
-	Tables     = 0xe0000 // the ACPI tables, up to 1 MiB
+	Tables     = 0xe0000 // the ACPI tables, up to MPTable
+	MPTable    = 0xf0000 // where a kernel without ACPI looks for its own, up to 1 MiB
 	highStart  = 0x100000
 )
 

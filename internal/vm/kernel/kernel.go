@@ -18,18 +18,16 @@ import (
 
 // Kernel is a kernel on the host's disk.
 type Kernel struct {
-	Path    string // a bzImage or an ELF vmlinux
+	Path    string // a bzImage, an ELF vmlinux or a libkrunfw
 	Modules string // folder of its modules, as /lib/modules/VERSION; "" for none
+	Bare    bool   // it takes neither an initramfs nor ACPI: libkrunfw's
 }
 
 // ErrNone says that no installed kernel was found.
 var ErrNone = errors.New("no kernel for the guest: install one (/boot/vmlinuz-VERSION and /lib/modules/VERSION), or name it in the annotation org.ostia.vm.kernel")
 
-// errLibrary is what libkrunfw is.
-var errLibrary = errors.New("a shared object: the kernel in libkrunfw has neither initramfs nor ACPI, which a guest here starts by: use one of a distribution")
-
 // Find chooses the kernel at path, or if that is empty the running host's own,
-// which its distribution keeps patched, or the newest other one.
+// which its distribution keeps patched, or the newest other one, or libkrunfw's.
 func Find(path string) (Kernel, error) {
 	if path != "" {
 		return at(path)
@@ -45,6 +43,14 @@ func Find(path string) (Kernel, error) {
 	for _, c := range append(candidates, others...) {
 		if k, err := at(c); err == nil && k.Modules != "" {
 			return k, nil
+		}
+	}
+	for _, pattern := range []string{"/usr/local/lib*/libkrunfw.so.*", "/usr/lib64/libkrunfw.so.*", "/usr/lib/*/libkrunfw.so.*", "/usr/lib/libkrunfw.so.*"} {
+		libraries, _ := filepath.Glob(pattern) // as above
+		for _, c := range libraries {
+			if k, err := at(c); err == nil && k.Bare {
+				return k, nil
+			}
 		}
 	}
 	return Kernel{}, ErrNone
@@ -66,6 +72,13 @@ func at(path string) (Kernel, error) {
 		return Kernel{}, fmt.Errorf("guest kernel %s: %w", path, err)
 	}
 	k := Kernel{Path: path}
+	if e, err := elf.NewFile(f); err == nil && e.Type == elf.ET_DYN {
+		if _, _, err := bundle(e); err != nil {
+			return Kernel{}, fmt.Errorf("guest kernel %s: %w", path, err)
+		}
+		k.Bare = true
+		return k, nil
+	}
 	dir := filepath.Dir(path)
 	for _, modules := range []string{filepath.Join(dir, "../lib/modules", version), filepath.Join(dir, "lib/modules", version), "/lib/modules/" + version, "/usr/lib/modules/" + version} {
 		if st, err := os.Stat(filepath.Join(modules, "kernel")); version != "" && err == nil && st.IsDir() {
@@ -85,10 +98,6 @@ func release(f *os.File) (string, error) {
 		return "", err
 	}
 	if isELF(head[:n]) {
-		const typeOffset = 16
-		if n > typeOffset && elf.Type(head[typeOffset]) == elf.ET_DYN {
-			return "", errLibrary
-		}
 		return banner(f)
 	}
 	if n < payloadLength+4 || string(head[headerMagic:headerMagic+4]) != "HdrS" {
@@ -141,6 +150,12 @@ func (k Kernel) Unpack(w io.Writer) (packed bool, err error) {
 	b, err := os.ReadFile(k.Path)
 	if err != nil {
 		return false, fmt.Errorf("guest kernel: %w", err)
+	}
+	if k.Bare {
+		if err := unpackBundle(w, b); err != nil {
+			return true, fmt.Errorf("guest kernel %s: %w", k.Path, err)
+		}
+		return true, nil
 	}
 	if isELF(b) {
 		return false, nil

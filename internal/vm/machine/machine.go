@@ -12,6 +12,7 @@ import (
 	"ostia/internal/vm/boot"
 	"ostia/internal/vm/kvm"
 	"ostia/internal/vm/memory"
+	"ostia/internal/vm/mptable"
 	"ostia/internal/vm/virtio"
 
 	"golang.org/x/sys/unix"
@@ -23,6 +24,7 @@ type Config struct {
 	Memory uint64
 	CPUs   int
 	Boot   boot.Config
+	Bare   bool      // the kernel knows no ACPI
 	Nested bool      // the guest sees the processor's virtualization
 	Serial io.Writer // takes what the guest writes to port 0x3f8, nil for no such port
 }
@@ -35,6 +37,7 @@ const (
 	firstIRQ  = 5
 	panicPort = 0x505
 	serial    = 0x3f8
+	cmosData  = 0x71
 )
 
 // End is why a machine ended by itself.
@@ -91,6 +94,12 @@ func New(cfg Config, devices ...virtio.Device) (*Machine, error) {
 		}
 		m.transports = append(m.transports, t)
 		hw.Virtio = append(hw.Virtio, acpi.Device{Addr: uint32(base), Size: virtio.WindowSize, IRQ: irq})
+		if cfg.Bare {
+			cfg.Boot.Cmdline += fmt.Sprintf(" virtio_mmio.device=%#x@%#x:%d", virtio.WindowSize, base, irq)
+		}
+	}
+	if cfg.Bare {
+		copy(mem.Low()[boot.MPTable:], mptable.Table(boot.MPTable, cfg.CPUs))
 	}
 	copy(mem.Low()[boot.Tables:], acpi.Tables(boot.Tables, hw))
 	entry, err := boot.Load(mem, cfg.Boot)
@@ -289,6 +298,8 @@ func (m *Machine) port(e *kvm.Exit) error {
 	case e.Write:
 	case e.Addr == panicPort:
 		fill(e.Data, panicked|crashLoaded)
+	case e.Addr == cmosData: // the clock is not being set: a kernel waits for that
+		fill(e.Data, 0)
 	case e.Addr == acpi.SleepPort || e.Addr == acpi.SleepPort+1:
 		fill(e.Data, 0)
 	default:

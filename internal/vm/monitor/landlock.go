@@ -20,8 +20,9 @@ const (
 // confine has the kernel refuse every thread, for good, to execute or to make a
 // device, to reach a TCP port, an abstract socket or a process that is not the
 // monitor, as far as this kernel knows such rules. Before Linux 5.19 a rule
-// would forbid the guest to rename between folders: there are none then.
-func confine() error {
+// would forbid the guest to rename between folders: there are none then. read are
+// folders that may be read besides the container's root.
+func confine(read ...int) error {
 	version, _, errno := unix.Syscall(unix.SYS_LANDLOCK_CREATE_RULESET, 0, 0, unix.LANDLOCK_CREATE_RULESET_VERSION)
 	if errno != 0 || version < 2 {
 		return nil
@@ -49,12 +50,25 @@ func confine() error {
 		return fmt.Errorf("landlock: the container's root: %w", err)
 	}
 	defer unix.Close(root)
-	beneath := unix.LandlockPathBeneathAttr{Allowed_access: served, Parent_fd: int32(root)}
-	if _, _, errno = unix.Syscall6(unix.SYS_LANDLOCK_ADD_RULE, set, unix.LANDLOCK_RULE_PATH_BENEATH, uintptr(unsafe.Pointer(&beneath)), 0, 0, 0); errno != 0 {
-		return fmt.Errorf("landlock: the container's root: %w", errno)
+	if err := allow(set, root, served); err != nil {
+		return err
+	}
+	for _, folder := range read {
+		if err := allow(set, folder, unix.LANDLOCK_ACCESS_FS_READ_FILE|unix.LANDLOCK_ACCESS_FS_READ_DIR); err != nil {
+			return err
+		}
 	}
 	if _, _, errno = syscall.AllThreadsSyscall(unix.SYS_LANDLOCK_RESTRICT_SELF, set, 0, 0); errno != 0 {
 		return fmt.Errorf("landlock: %w", errno)
+	}
+	return nil
+}
+
+// allow gives rights to what is beneath a folder.
+func allow(set uintptr, folder int, rights uint64) error {
+	rule := unix.LandlockPathBeneathAttr{Allowed_access: rights, Parent_fd: int32(folder)}
+	if _, _, errno := unix.Syscall6(unix.SYS_LANDLOCK_ADD_RULE, set, unix.LANDLOCK_RULE_PATH_BENEATH, uintptr(unsafe.Pointer(&rule)), 0, 0, 0); errno != 0 {
+		return fmt.Errorf("landlock: a folder of the machine: %w", errno)
 	}
 	return nil
 }

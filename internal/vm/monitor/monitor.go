@@ -102,18 +102,30 @@ func run(f Files, signals <-chan os.Signal) (status int, err error) {
 	for _, c := range cards {
 		devices = append(devices, virtionet.NewDevice(c.Tap, c.Link.MAC, c.Link.MTU))
 	}
-	m, err := machine.New(machine.Config{
-		KVM: f.KVM, Memory: setup.Memory, CPUs: setup.CPUs, Nested: setup.Nested,
-		Boot: boot.Config{
-			Kernel: os.NewFile(uintptr(f.Kernel), "kernel"), Initrd: os.NewFile(uintptr(f.Initrd), "initramfs"),
-			Extra: initramfs.Extra(described), Cmdline: prepare.Cmdline + setup.Cmdline,
-		},
-	}, devices...)
+	c := machine.Config{
+		KVM: f.KVM, Memory: setup.Memory, CPUs: setup.CPUs, Bare: setup.Bare, Nested: setup.Nested,
+		Boot: boot.Config{Kernel: os.NewFile(uintptr(f.Kernel), "kernel"), Cmdline: prepare.Cmdline + setup.Cmdline},
+	}
+	var read []int
+	if setup.Bare {
+		agent, err := serve(f.Initrd)
+		if err != nil {
+			return 0, err
+		}
+		agent.ReadOnly = true
+		devices = append(devices, virtiofs.NewDevice(prepare.BareTag, agent))
+		read = append(read, f.Initrd)
+		c.Boot.Cmdline += prepare.BareCmdline
+		h.send(&wire.Message{Kind: wire.Machine, Text: string(described)})
+	} else {
+		c.Boot.Initrd, c.Boot.Extra = os.NewFile(uintptr(f.Initrd), "initramfs"), initramfs.Extra(described)
+	}
+	m, err := machine.New(c, devices...)
 	if err != nil {
 		return 0, err
 	}
 	tr.end("monitor: build the machine")
-	if err := restrict(); err != nil {
+	if err := restrict(read...); err != nil {
 		return 0, err
 	}
 	// What it took to build the machine is not kept while that runs, and little

@@ -49,9 +49,10 @@ func conditional() (rules []spec.SeccompRule) {
 }
 
 // restrict loads a filter that refuses all else on every thread, after the
-// rules of Landlock. no_new_privs is set already.
-func restrict() error {
-	if err := confine(); err != nil {
+// rules of Landlock. no_new_privs is set already. read are folders besides the
+// container's tree.
+func restrict(read ...int) error {
+	if err := confine(read...); err != nil {
 		return err
 	}
 	f, err := seccomp.Compile(&spec.Seccomp{

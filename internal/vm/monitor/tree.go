@@ -20,6 +20,15 @@ var errNoProc = errors.New("the microVM handler needs a mount of type proc at /p
 // openTree is the server of the tree that this process has as its root: the
 // container's, with all its mounts.
 func openTree() (*virtiofs.Server, error) {
+	root, err := unix.Open("/", unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("the container's root: %w", err)
+	}
+	return serve(root)
+}
+
+// serve is the server of a folder.
+func serve(root int) (*virtiofs.Server, error) {
 	proc, err := unix.Open("/proc/self/fd", unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, fmt.Errorf("mounts: %w (%w)", errNoProc, err)
@@ -27,10 +36,6 @@ func openTree() (*virtiofs.Server, error) {
 	var fs unix.Statfs_t
 	if err := unix.Fstatfs(proc, &fs); err != nil || fs.Type != unix.PROC_SUPER_MAGIC {
 		return nil, fmt.Errorf("mounts: %w", errNoProc)
-	}
-	root, err := unix.Open("/", unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return nil, fmt.Errorf("the container's root: %w", err)
 	}
 	return virtiofs.New(root, proc)
 }

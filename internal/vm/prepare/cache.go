@@ -26,8 +26,8 @@ type entry struct {
 // The files of an entry.
 const (
 	kernelFile = "vmlinux"
-	initrdFile = "initramfs"
-	fitFile    = "fit-" // and the id of the host's boot
+	initrdFile = "initramfs" // a folder for a kernel that takes none
+	fitFile    = "fit-"      // and the id of the host's boot
 )
 
 // open finds a kernel's entry, or makes it.
@@ -141,17 +141,31 @@ func (e *entry) make(cache string, k kernel.Kernel, self *os.File) error {
 	if err != nil {
 		return err
 	}
-	archive, err := initramfs.Make(agent, k)
-	if err != nil {
-		return err
+	if k.Bare {
+		err = makeRoot(filepath.Join(tmp, initrdFile), agent)
+	} else {
+		var archive []byte
+		if archive, err = initramfs.Make(agent, k); err == nil {
+			err = os.WriteFile(filepath.Join(tmp, initrdFile), archive, 0o600)
+		}
 	}
-	if err := os.WriteFile(filepath.Join(tmp, initrdFile), archive, 0o600); err != nil {
+	if err != nil {
 		return err
 	}
 	if err := os.Rename(tmp, e.dir); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err // another create was faster
 	}
 	return e.prune(cache)
+}
+
+// makeRoot makes the root of a guest whose kernel takes no initramfs.
+func makeRoot(root string, agent []byte) error {
+	for _, d := range []string{"", "dev", "proc", "sys", "run", "tmp"} {
+		if err := os.Mkdir(filepath.Join(root, d), 0o755); err != nil {
+			return err
+		}
+	}
+	return os.WriteFile(filepath.Join(root, "init"), agent, 0o755)
 }
 
 // kept is how many entries there may be.

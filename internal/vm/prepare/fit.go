@@ -21,8 +21,10 @@ var ErrUnfit = fmt.Errorf("/dev/kvm: the guest's kernel does not start: %w (a so
 const patience = 5 * time.Second
 
 // fit finds out whether this KVM runs this kernel, by running it until it
-// prints. A good answer is kept until the host boots anew.
-func (e *entry) fit(device *os.File) error {
+// prints, or makes its first access to a device if it has no early console, for
+// which it takes longer. A good
+// answer is kept until the host boots anew.
+func (e *entry) fit(device *os.File, bare bool) error {
 	id, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	if err != nil {
 		return err
@@ -32,20 +34,33 @@ func (e *entry) fit(device *os.File) error {
 		return nil
 	}
 	sign := &firstWord{seen: make(chan struct{})}
-	m, err := machine.New(machine.Config{
-		KVM: int(device.Fd()), Memory: 128 * miB, CPUs: 1, Serial: sign,
+	c := machine.Config{
+		KVM: int(device.Fd()), Memory: 128 * miB, CPUs: 1, Serial: sign, Bare: bare,
 		Boot: boot.Config{Kernel: e.kernel, Cmdline: "earlyprintk=ttyS0,115200 panic=-1 reboot=t pci=off"},
-	})
+	}
+	wait, asked := patience, (<-chan time.Time)(nil)
+	if bare {
+		c.Serial, wait = nil, 4*patience
+		often := time.NewTicker(10 * time.Millisecond)
+		defer often.Stop()
+		asked = often.C
+	}
+	m, err := machine.New(c)
 	if err != nil {
 		return err
 	}
 	m.Start()
-	select {
-	case <-sign.seen:
-	case <-m.Ended():
-		err = fmt.Errorf("%w: %w", ErrUnfit, m.Why())
-	case <-time.After(patience):
-		err = ErrUnfit
+	for late, alive := time.After(wait), false; !alive && err == nil; {
+		select {
+		case <-sign.seen:
+			alive = true
+		case <-asked:
+			alive = m.Exits.Load() > 0
+		case <-m.Ended():
+			err = fmt.Errorf("%w: %w", ErrUnfit, m.Why())
+		case <-late:
+			err = ErrUnfit
+		}
 	}
 	m.Stop()
 	if err != nil {

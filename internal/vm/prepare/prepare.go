@@ -26,6 +26,7 @@ type Setup struct {
 	Terminal bool
 	Boot     int    // seconds that the guest may take to come up
 	Answer   int    // and then to answer
+	Bare     bool   // the kernel takes no initramfs: the descriptor is that of a folder
 	Nested   bool   // the guest sees the processor's virtualization
 	Network  string // the host's network namespace, as /proc/self/ns/net names it
 }
@@ -34,6 +35,13 @@ type Setup struct {
 // chipset; panic=-1: at once; mitigations against a guest's own processes are
 // left to the guest's default. The modules of the early console are not wanted.
 const Cmdline = "reboot=t panic=-1 cryptomgr.notests pci=off tsc=reliable no_timer_check 8250.nr_uarts=0 quiet"
+
+// BareCmdline is added for a kernel without initramfs: its root is the agent's
+// folder, by this tag, and its devices are named after it.
+const (
+	BareTag     = "agent"
+	BareCmdline = " root=" + BareTag + " rootfstype=virtiofs ro init=/init devtmpfs.mount=1"
+)
 
 // Files are what a machine starts from. Their owner closes them. Tun is opened
 // by its path alone, since a tap belongs to the network namespace in which its
@@ -71,7 +79,7 @@ func New(config, rootfs string) (*Files, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := c.fit(f.KVM); err != nil {
+	if err := c.fit(f.KVM, k.Bare); err != nil {
 		return nil, err
 	}
 	f.Kernel, f.Initrd = c.kernel, c.initrd
@@ -82,7 +90,7 @@ func New(config, rootfs string) (*Files, error) {
 	if err != nil {
 		return nil, err
 	}
-	text, err := json.Marshal(Setup{Network: own, Config: config, Memory: w.memory, CPUs: w.cpus, Cmdline: w.cmdline, Terminal: w.terminal, Boot: w.boot, Answer: w.answer, Nested: w.nested})
+	text, err := json.Marshal(Setup{Network: own, Config: config, Memory: w.memory, CPUs: w.cpus, Cmdline: w.cmdline, Terminal: w.terminal, Boot: w.boot, Answer: w.answer, Bare: k.Bare, Nested: w.nested})
 	if err != nil {
 		return nil, err
 	}

@@ -235,3 +235,66 @@ func FuzzRequests(f *testing.F) {
 		}
 	})
 }
+
+// A read-only server reads, and changes nothing, whatever is asked.
+func TestReadOnly(t *testing.T) {
+	s, root := newServer(t)
+	s.ReadOnly = true
+	n := lookup(t, s, "file")
+	e, b := ask(s, opOpen, n, make([]byte, 8))
+	if e != 0 {
+		t.Fatal(e)
+	}
+	handle := append([]byte{}, b[:8]...)
+	io := append(append(append([]byte{}, handle...), make([]byte, 8)...), 3, 0, 0, 0)
+	io = append(io, make([]byte, 20)...)
+	if e, b := ask(s, opRead, n, io); e != 0 || string(b) != "con" {
+		t.Errorf("read %q, %v", b, e)
+	}
+	long := make([]byte, 128)
+	for name, request := range map[string]struct {
+		op   uint32
+		node uint64
+		body []byte
+	}{
+		"open": {opOpen, n, binary.LittleEndian.AppendUint64(nil, unix.O_RDWR)}, "truncate": {opOpen, n, binary.LittleEndian.AppendUint64(nil, unix.O_TRUNC)},
+		"write": {opWrite, n, append(io, "CON"...)}, "setattr": {opSetattr, n, long}, "unlink": {opUnlink, 1, []byte("file\x00")},
+		"mkdir": {opMkdir, 1, append(make([]byte, 8), "new\x00"...)}, "create": {opCreate, 1, append(make([]byte, 16), "new\x00"...)},
+		"link": {opLink, 1, append(make([]byte, 8), "new\x00"...)}, "setxattr": {opSetxattr, n, append(make([]byte, 8), "user.a\x00"...)},
+	} {
+		if e, _ := ask(s, request.op, request.node, request.body); e != unix.EROFS {
+			t.Errorf("%s: %v, want EROFS", name, e)
+		}
+	}
+	if text, _ := os.ReadFile(root + "/file"); string(text) != "content" {
+		t.Errorf("the file holds %q", text)
+	}
+}
+
+// A new file has no more rights than its maker's umask leaves, unless its folder
+// has a default access control list, which comes in the place of that.
+func TestUmask(t *testing.T) {
+	s, root := newServer(t)
+	unix.Umask(0)
+	mkdir := func(name string) os.FileMode {
+		e, _ := ask(s, opMkdir, lookup(t, s, "dir"), append(binary.LittleEndian.AppendUint32(binary.LittleEndian.AppendUint32(nil, 0o777), 0o027), name+"\x00"...))
+		st, err := os.Stat(root + "/dir/" + name)
+		if e != 0 || err != nil {
+			t.Fatal(e, err)
+		}
+		return st.Mode().Perm()
+	}
+	if mode := mkdir("masked"); mode != 0o750 {
+		t.Errorf("mode %o, want 750", mode)
+	}
+	// u::rwx,g::r-x,o::r-x (linux/posix_acl_xattr.h)
+	list := []byte{2, 0, 0, 0, 1, 0, 7, 0, 255, 255, 255, 255, 4, 0, 5, 0, 255, 255, 255, 255, 32, 0, 5, 0, 255, 255, 255, 255}
+	if err := unix.Setxattr(root+"/dir", "system.posix_acl_default", list, 0); err == unix.EOPNOTSUPP {
+		t.Skip("the file system has no access control lists")
+	} else if err != nil {
+		t.Fatal(err)
+	}
+	if mode := mkdir("by list"); mode != 0o755 {
+		t.Errorf("mode %o, want 755", mode)
+	}
+}

@@ -21,6 +21,7 @@ type Kind string
 
 const (
 	Start   Kind = "start"   // to the agent: run Process in Session
+	Machine Kind = "machine" // to the agent, first, if it has no initramfs: Text is what that would hold
 	Signal  Kind = "signal"  // to the agent: Number
 	Resize  Kind = "resize"  // to the agent: Size
 	List    Kind = "list"    // to the agent: the container's processes, as Text
