@@ -150,10 +150,14 @@ func start(t *testing.T, id, dir, word string) (output string) {
 			t.Errorf("delete --force: %v: %s", err, out)
 		}
 	})
-	waitFor(t, word, func() bool {
-		text, _ := os.ReadFile(output)
-		return strings.Contains(string(text), word)
-	})
+	var text []byte
+	for end := time.Now().Add(patience); !strings.Contains(string(text), word); time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("%q did not come, but %q", word, text)
+		}
+		text, err = os.ReadFile(output)
+		check(t, err)
+	}
 	return output
 }
 
