@@ -144,6 +144,21 @@ build/crictl:
 	@echo "engines: building $@, some minutes, once"
 	@GOBIN=$(CURDIR)/build $(GO) install sigs.k8s.io/cri-tools/cmd/crictl@v1.37.0
 
+# What the CRI's own conformance tests say of containerd with ostia. RUNTIME=/usr/bin/runc compares.
+.PHONY: critest
+critest: all build/test/engines.test build/critest
+	@test/deps test
+	@test/deps engines
+	@test/deps critest
+	@echo "critest: containerd on this machine, two minutes"
+	@cd test/engines && $(engines) -test.run 'TestSuite$$' -critest $(CURDIR)/build/critest $(ENGINES)
+
+build/critest:
+	@echo "critest: building $@, some minutes, once"
+	@rm -rf build/cri-tools && mkdir -p build/cri-tools
+	@cd build/cri-tools && $(GO) mod init build && $(GO) get -t sigs.k8s.io/cri-tools/cmd/critest@v1.37.0 && \
+		$(GO) test -c -o ../critest sigs.k8s.io/cri-tools/cmd/critest
+
 engines-smoke: all build/test/engines.test
 	@test/deps engines
 	@echo "engines: a taste of podman, Docker and containerd"

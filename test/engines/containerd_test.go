@@ -10,7 +10,7 @@ import (
 
 func TestContainerd(t *testing.T) {
 	s := prepare(t)
-	c, err := startContainerd(t, roomDir+"/containerd", s.runtime)
+	c, err := startContainerd(t, roomDir+"/containerd", s.runtime, "")
 	check(t, err)
 	if out, err := exec.Command(c.command, "images", "import", "--snapshotter", "native", s.image).CombinedOutput(); err != nil {
 		t.Fatalf("ctr images import: %v\n%s", err, out)
@@ -24,7 +24,7 @@ func TestContainerd(t *testing.T) {
 		if out, err := exec.Command(c.command, "--namespace", "k8s.io", "images", "import", s.image).CombinedOutput(); err != nil {
 			t.Fatalf("ctr images import: %v\n%s", err, out)
 		}
-		s.run(t, "cri", path)
+		s.run(t, "cri", path, "ENGINE=containerd")
 	})
 }
 
@@ -35,11 +35,12 @@ type containerd struct {
 	socket  string
 }
 
-// startContainerd starts a containerd whose files are all in dir.
-func startContainerd(t *testing.T, dir, runtime string) (containerd, error) {
+// startContainerd starts a containerd whose files are all in dir. Whatever its
+// CRI plugin pulls comes from the registry at this address, if one is given.
+func startContainerd(t *testing.T, dir, runtime, registry string) (containerd, error) {
 	bin := filepath.Join(dir, "bin")
 	c := containerd{filepath.Join(bin, "ctr"), dir + "/sock"}
-	for _, d := range []string{bin, filepath.Join(dir, "net.d")} {
+	for _, d := range []string{bin, filepath.Join(dir, "net.d"), filepath.Join(dir, "registries/_default")} {
 		if err := os.MkdirAll(d, 0o755); err != nil {
 			return c, err
 		}
@@ -60,21 +61,25 @@ disable_apparmor = true
 [plugins."io.containerd.grpc.v1.cri".cni]
 bin_dir = %q
 conf_dir = %q
+[plugins."io.containerd.grpc.v1.cri".registry]
+config_path = %q
 [plugins."io.containerd.grpc.v1.cri".containerd]
 default_runtime_name = "ostia"
-%s`, dir+"/root", dir+"/state", c.socket, pauseName, packagesDir+"/usr/lib/cni", dir+"/net.d", class)
-	// The network of a pod: a bridge of its own, which needs no packet filter.
-	network := `{"cniVersion": "0.4.0", "name": "pods", "plugins": [
-	{"type": "bridge", "bridge": "cni0", "isGateway": true, "ipam": {"type": "host-local", "subnet": "10.88.0.0/16"}}]}`
+%s`, dir+"/root", dir+"/state", c.socket, pauseName, packagesDir+"/usr/lib/cni", dir+"/net.d", dir+"/registries", class)
 	wrapper := "#!/bin/sh\nexec " + packagesDir + "/usr/bin/ctr --address " + c.socket + " --namespace engines \"$@\"\n"
-	// Built by make engines.
-	program, err := filepath.Abs("../../build/crictl")
-	if err != nil {
-		return c, err
+	mirror := ""
+	if registry != "" {
+		mirror = "[host.\"http://" + registry + "\"]\ncapabilities = [\"pull\", \"resolve\"]\n"
 	}
-	crictl := "#!/bin/sh\nexec " + program + " --config " + dir + "/crictl.yaml --timeout 60s --runtime-endpoint unix://" + c.socket +
-		" --image-endpoint unix://" + c.socket + " \"$@\"\n"
-	for name, content := range map[string]string{"crictl.yaml": "", "config.toml": config, "net.d/10-pods.conflist": network, "bin/ctr": wrapper, "bin/crictl": crictl} {
+	for name, content := range map[string]string{
+		"config.toml":                    config,
+		"registries/_default/hosts.toml": mirror,
+		"net.d/10-pods.conflist":         podNetwork,
+		"crictl.yaml":                    "",
+		"bin/ctr":                        wrapper,
+		"bin/crictl":                     crictlScript(dir, c.socket),
+		"bin/iptables":                   iptablesScript(),
+	} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o755); err != nil {
 			return c, err
 		}
@@ -84,4 +89,23 @@ default_runtime_name = "ostia"
 	}
 	return c, startDaemon(t, filepath.Join(dir, "log"), bin,
 		[]string{packagesDir + "/usr/bin/containerd", "--config", dir + "/config.toml"}, []string{c.command, "version"})
+}
+
+// podNetwork is the network of pods: a bridge of their own, which needs no
+// packet filter, and ports of the host, which do where a pod has one.
+const podNetwork = `{"cniVersion": "0.4.0", "name": "pods", "plugins": [
+	{"type": "bridge", "bridge": "cni0", "isGateway": true, "ipam": {"type": "host-local", "subnet": "10.88.0.0/16"}},
+	{"type": "portmap", "capabilities": {"portMappings": true}}]}`
+
+// crictlScript runs the client that make engines has built.
+func crictlScript(dir, socket string) string {
+	program, _ := filepath.Abs("../../build/crictl")
+	return "#!/bin/sh\nexec " + program + " --config " + dir + "/crictl.yaml --timeout 60s --runtime-endpoint unix://" + socket +
+		" --image-endpoint unix://" + socket + " \"$@\"\n"
+}
+
+// iptablesScript runs Debian's iptables, unpacked.
+func iptablesScript() string {
+	tables := cacheDir() + "/iptables/usr"
+	return "#!/bin/sh\nXTABLES_LIBDIR=$(echo " + tables + "/lib/*/xtables) exec " + tables + "/sbin/iptables-nft \"$@\"\n"
 }

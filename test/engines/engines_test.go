@@ -65,6 +65,9 @@ func prepare(t *testing.T) shared {
 	}
 	for _, part := range []string{"", "-criu"} { // ostia executes ostia-criu, which lies beside it
 		program, err := os.ReadFile(path + part)
+		if part != "" && *suite != "" && os.IsNotExist(err) {
+			continue // another runtime
+		}
 		check(t, err)
 		check(t, os.WriteFile(s.runtime+part, program, 0o755))
 	}

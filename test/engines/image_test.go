@@ -78,7 +78,7 @@ func layerOf(busybox string) ([]byte, error) {
 	b.file("bin/busybox", 0o755, program)
 	for name := range strings.FieldsSeq(string(applets)) {
 		if name != "busybox" {
-			b.link("bin/"+name, "busybox")
+			b.hardLink("bin/"+name, "bin/busybox") // as in busybox's own image: a mask over one of them is over no other
 		}
 	}
 	b.file("etc/passwd", 0o644, []byte("root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000::/tmp:/bin/sh\n"))
@@ -128,6 +128,10 @@ func (a *archive) file(name string, mode int64, content []byte) {
 
 func (a *archive) link(name, target string) {
 	a.add(tar.Header{Typeflag: tar.TypeSymlink, Name: name, Linkname: target, Mode: 0o777}, nil)
+}
+
+func (a *archive) hardLink(name, target string) {
+	a.add(tar.Header{Typeflag: tar.TypeLink, Name: name, Linkname: target, Mode: 0o755}, nil)
 }
 
 func (a *archive) bytes() ([]byte, error) {

@@ -9,11 +9,14 @@ import (
 const packagesDir = "/run/packages"
 
 // unpackedDir is where test/deps engines has unpacked them.
-func unpackedDir() string {
+func unpackedDir() string { return filepath.Join(cacheDir(), "engines") }
+
+// cacheDir is where test/deps unpacks.
+func cacheDir() string {
 	cache := os.Getenv("OSTIA_CACHE")
 	if cache == "" {
 		dir, _ := os.UserCacheDir()
 		cache = filepath.Join(dir, "ostia")
 	}
-	return filepath.Join(cache, "engines")
+	return cache
 }
