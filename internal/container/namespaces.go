@@ -50,6 +50,16 @@ func (c *creation) openNamespaces(f *files, in *plan.Input, sys *syscall.SysProc
 	return nil
 }
 
+// takeTree has the stage make its mount namespace of the root's tree where that
+// is enough and the kernel can.
+func takeTree(_ *files, in *plan.Input, sys *syscall.SysProcAttr) error {
+	if in.Tree = in.TreeSuffices() && linux.HasOpenTreeNamespace(); in.Tree {
+		in.Cloned &^= unix.CLONE_NEWNS
+		sys.Cloneflags &^= unix.CLONE_NEWNS
+	}
+	return nil
+}
+
 // openNamespace opens the file of a namespace and checks what it is.
 func openNamespace(s *spec.Spec, n *spec.Namespace) (int, error) {
 	fd, err := unix.Open(n.Path, unix.O_RDONLY|unix.O_CLOEXEC, 0)

@@ -21,6 +21,18 @@ func HasExecveCheck() bool {
 	return e != unix.EINVAL
 }
 
+// OPEN_TREE_NAMESPACE has open_tree(2) make a mount namespace that holds a copy
+// of the tree and nothing else (Linux 7.0).
+const OPEN_TREE_NAMESPACE = 1 << 1
+
+// HasOpenTreeNamespace reports whether the kernel knows OPEN_TREE_NAMESPACE: one
+// that does not answers EINVAL to the flag before it looks at the descriptor.
+func HasOpenTreeNamespace() bool {
+	var empty [1]byte
+	_, _, e := unix.RawSyscall(unix.SYS_OPEN_TREE, ^uintptr(0), uintptr(unsafe.Pointer(&empty[0])), OPEN_TREE_NAMESPACE|unix.AT_EMPTY_PATH)
+	return e != unix.EINVAL
+}
+
 // Landlock is the version of the kernel's Landlock interface: ENOSYS from a
 // kernel without (before Linux 5.13, or built so), EOPNOTSUPP from one that was
 // booted without.

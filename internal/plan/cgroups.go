@@ -3,6 +3,7 @@ package plan
 import (
 	"strings"
 
+	"ostia/internal/spec"
 	"ostia/internal/stage"
 
 	"golang.org/x/sys/unix"
@@ -12,17 +13,10 @@ import (
 // version 2 without a cgroup namespace the host's tree, as runc and crun do. It
 // is a bind mount, which in a cgroup namespace looks the same from inside as a
 // new mount and, unlike one, is allowed in every user namespace.
-func (c *compiler) cgroupMount(dest string, o *options) {
+func (c *compiler) cgroupMount(i int, m *spec.Mount, dest string, o *options) {
 	hs := c.in.Host.Cgroups
-	if len(hs) == 0 || hs[0].V2 {
-		dir, flags := "/sys/fs/cgroup", unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC
-		if c.has(unix.CLONE_NEWCGROUP) && len(hs) > 0 {
-			dir = hs[0].Dir
-		} else {
-			flags |= unix.AT_RECURSIVE
-		}
-		mnt := c.Cell()
-		c.Do("bind "+dir, unix.SYS_OPEN_TREE, stage.Imm(unix.AT_FDCWD), c.Str(dir), stage.Imm(flags)).To(mnt)
+	if c.unified() {
+		mnt := c.source(i, m, o)
 		c.setAttr(mnt, o.attr, 0, len(hs) == 0)
 		c.setAttr(mnt, o.rattr, 0, true)
 		c.attach(mnt, c.target(dest, directory, 0, inRoot))
@@ -61,6 +55,18 @@ func (c *compiler) cgroupMount(dest string, o *options) {
 	}
 	c.setAttr(tmpfs, o.rattr, 0, true)
 	c.propagate(tmpfs, o.propagation)
+}
+
+// unified reports whether the host's cgroups are version 2 alone.
+func (c *compiler) unified() bool { return len(c.in.Host.Cgroups) == 0 || c.in.Host.Cgroups[0].V2 }
+
+// cgroupSource is what cgroupMount shows of version 2, and whether with all
+// that is mounted below it.
+func (c *compiler) cgroupSource() (path string, recursive bool) {
+	if hs := c.in.Host.Cgroups; c.has(unix.CLONE_NEWCGROUP) && len(hs) > 0 {
+		return hs[0].Dir, false
+	}
+	return "/sys/fs/cgroup", true
 }
 
 // cgroupOption reports whether an option is one of cgroup(7) or of the kernel's

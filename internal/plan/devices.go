@@ -171,7 +171,12 @@ func (c *compiler) nullDevice() stage.Cell {
 	}
 	c.null = c.Cell()
 	c.About("", -1, "/dev/null")
-	c.Do("open", unix.SYS_OPENAT, stage.Imm(unix.AT_FDCWD), c.Str("/dev/null"), stage.Imm(unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC)).To(c.null)
+	path, here := c.Str("/dev/null"), stage.Imm(unix.AT_FDCWD)
+	if c.in.Tree {
+		c.Do("clone", unix.SYS_OPEN_TREE, here, path, stage.Imm(unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_SYMLINK_NOFOLLOW)).To(c.null)
+	} else {
+		c.Do("open", unix.SYS_OPENAT, here, path, stage.Imm(unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC)).To(c.null)
+	}
 	c.Do("stat", unix.SYS_FSTAT, c.null.Val(), c.stat())
 	c.Require("is not a character device", c.statMode().Val(), unix.S_IFMT, unix.S_IFCHR, unix.ENODEV)
 	c.Require("is not device 1:3", c.statRdev().Val(), -1, int(unix.Mkdev(1, 3)), unix.ENODEV)

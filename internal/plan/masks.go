@@ -34,8 +34,25 @@ func (c *compiler) maskedPaths() {
 		return
 	}
 	null := c.nullDevice()
-	fd, mask, used := c.Cell(), c.Cell(), c.Cell()
+	fd, mask, usedEmpty, usedNull := c.Cell(), c.Cell(), c.Cell(), stage.Cell(0)
+	if c.in.Tree {
+		usedNull = c.Cell()
+	}
 	cloneMount := stage.Imm(unix.OPEN_TREE_CLONE | unix.OPEN_TREE_CLOEXEC | unix.AT_EMPTY_PATH)
+	// use takes a detached mount itself the first time and clones of it after.
+	// Before Linux 6.15 a detached mount cannot be cloned. Nor is one to be left
+	// detached: taking it apart at its descriptor's close waits for an RCU grace
+	// period, 0.1 ms.
+	use := func(verb string, mnt, used stage.Cell) {
+		again, done := c.NewLabel(), c.NewLabel()
+		c.If(used.Val(), -1, 0, again)
+		c.Set(used, stage.Imm(1))
+		c.Set(mask, mnt.Val())
+		c.Goto(done)
+		c.Place(again)
+		c.Do(verb, unix.SYS_OPEN_TREE, mnt.Val(), c.empty, cloneMount).To(mask)
+		c.Place(done)
+	}
 	c.About("linux.maskedPaths", -1, "")
 	empty := c.filesystem("tmpfs", "tmpfs", &options{
 		attr:  attrs{set: unix.MOUNT_ATTR_RDONLY | unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV | unix.MOUNT_ATTR_NOEXEC},
@@ -46,22 +63,18 @@ func (c *compiler) maskedPaths() {
 			continue // engines add to what is there
 		}
 		c.About("linux.maskedPaths", i, path)
-		absent, file, clone, attach, next := c.NewLabel(), c.NewLabel(), c.NewLabel(), c.NewLabel(), c.NewLabel()
+		absent, file, attach, next := c.NewLabel(), c.NewLabel(), c.NewLabel(), c.NewLabel()
 		c.resolve(clean(path), fd, absent)
 		c.Do("stat", unix.SYS_FSTAT, fd.Val(), c.stat())
 		c.If(c.statMode().Val(), unix.S_IFMT, unix.S_IFDIR, file)
-		// The first directory gets the tmpfs itself: before Linux 6.15 a detached
-		// mount cannot be cloned. Nor is one to be left detached: taking it apart
-		// at its descriptor's close waits for an RCU grace period, 0.1 ms.
-		c.If(used.Val(), -1, 0, clone)
-		c.Set(used, stage.Imm(1))
-		c.Set(mask, empty.Val())
-		c.Goto(attach)
-		c.Place(clone)
-		c.Do("clone empty directory", unix.SYS_OPEN_TREE, empty.Val(), c.empty, cloneMount).To(mask)
+		use("clone empty directory", empty, usedEmpty)
 		c.Goto(attach)
 		c.Place(file)
-		c.Do("clone /dev/null", unix.SYS_OPEN_TREE, null.Val(), c.empty, cloneMount).To(mask)
+		if c.in.Tree {
+			use("clone /dev/null", null, usedNull)
+		} else {
+			c.Do("clone /dev/null", unix.SYS_OPEN_TREE, null.Val(), c.empty, cloneMount).To(mask)
+		}
 		c.Place(attach)
 		c.attach(mask, fd)
 		c.Goto(next)

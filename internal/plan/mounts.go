@@ -84,7 +84,7 @@ func (c *compiler) mount(i int, m *spec.Mount) error {
 	case o.bind:
 		c.bind(i, m, dest, &o, flags, resolve)
 	case m.Type == "cgroup" || m.Type == "cgroup2":
-		c.cgroupMount(dest, &o)
+		c.cgroupMount(i, m, dest, &o)
 	case m.Type == "tmpfs":
 		c.tmpfs(i, m, dest, &o, flags, resolve)
 	default:
@@ -197,24 +197,23 @@ func (c *compiler) propagate(mnt stage.Cell, types []int) {
 // bind mounts a path of the host, or of the container's own root as the mounts
 // before have made it.
 func (c *compiler) bind(i int, m *spec.Mount, dest string, o *options, flags, resolve uint64) {
-	open, follow := unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC, uint64(0)
-	if o.recursive {
-		open |= unix.AT_RECURSIVE
-	}
-	fd := c.Cell()
+	var fd stage.Cell
 	if below, ok := BelowRoot(c.in.Rootfs, m.Source); ok {
+		follow := uint64(0)
 		if o.nofollowSource {
 			follow = unix.O_NOFOLLOW
 		}
+		open := unix.OPEN_TREE_CLONE | unix.OPEN_TREE_CLOEXEC | unix.AT_EMPTY_PATH
+		if o.recursive {
+			open |= unix.AT_RECURSIVE
+		}
 		source := c.Cell()
+		fd = c.Cell()
 		c.openat2("bind "+m.Source, c.root.Val(), c.Str(below), c.how(follow, inRoot)).To(source)
-		c.Do("bind "+m.Source, unix.SYS_OPEN_TREE, source.Val(), c.empty, stage.Imm(open|unix.AT_EMPTY_PATH)).To(fd)
+		c.Do("bind "+m.Source, unix.SYS_OPEN_TREE, source.Val(), c.empty, stage.Imm(open)).To(fd)
 		c.Do("close", unix.SYS_CLOSE, source.Val())
 	} else {
-		if o.nofollowSource {
-			open |= unix.AT_SYMLINK_NOFOLLOW
-		}
-		c.Do("bind "+m.Source, unix.SYS_OPEN_TREE, stage.Imm(unix.AT_FDCWD), c.Str(m.Source), stage.Imm(open)).To(fd)
+		fd = c.source(i, m, o)
 	}
 	c.bindAttributes(fd, o)
 	c.setAttr(fd, o.rattr, 0, true)
@@ -226,6 +225,40 @@ func (c *compiler) bind(i int, m *spec.Mount, dest string, o *options, flags, re
 		c.await()
 	}
 	c.attachBind(fd, dest, o, flags, resolve)
+}
+
+// hostSource is the path of the host whose mount an entry shows, and whether
+// with all that is mounted below it; none for a new file system, or for what the
+// container's own root holds.
+func (c *compiler) hostSource(m *spec.Mount, o *options) (path string, recursive bool) {
+	switch {
+	case o.remount:
+	case o.bind:
+		if _, ok := BelowRoot(c.in.Rootfs, m.Source); !ok {
+			return m.Source, o.recursive
+		}
+	case m.Type == "cgroup" || m.Type == "cgroup2":
+		return c.cgroupSource()
+	}
+	return "", false
+}
+
+// source is a detached mount of the entry's path of the host.
+func (c *compiler) source(i int, m *spec.Mount, o *options) stage.Cell {
+	if c.sources != nil {
+		return c.sources[i]
+	}
+	path, recursive := c.hostSource(m, o)
+	flags := unix.OPEN_TREE_CLONE | unix.OPEN_TREE_CLOEXEC
+	if recursive {
+		flags |= unix.AT_RECURSIVE
+	}
+	if o.nofollowSource {
+		flags |= unix.AT_SYMLINK_NOFOLLOW
+	}
+	fd := c.Cell()
+	c.Do("bind "+path, unix.SYS_OPEN_TREE, stage.Imm(unix.AT_FDCWD), c.Str(path), stage.Imm(flags)).To(fd)
+	return fd
 }
 
 // attachBind attaches a bind mount on a target of the source's kind.

@@ -48,6 +48,9 @@ func (c *compiler) namespaces() error {
 		}
 	}
 	fresh &= flagMask &^ c.in.Cloned
+	if c.in.Tree {
+		fresh &^= unix.CLONE_NEWNS // mountRoot makes it
+	}
 
 	// A new user namespace comes after what the host's root is to join, and
 	// before what it is to own.

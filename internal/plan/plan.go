@@ -24,6 +24,7 @@ type Input struct {
 	HookEnv []string // of createContainer hooks that name none
 
 	Cloned       uint64 // CLONE_NEW* that the stage is born with
+	Tree         bool   // the mount namespace is made of the root's tree: TreeSuffices, Linux 7.0
 	Wait         bool   // create: wait for start
 	Exec         bool   // a process in a container that exists
 	AskHome      bool   // the runtime adds HOME to the environment once the container's root is there
@@ -107,10 +108,11 @@ type compiler struct {
 	spec       *spec.Spec
 	empty      stage.Arg // ""
 	report     report
-	root       stage.Cell // the container's root, O_PATH
-	hostShared bool       // mounts of the host's tree may be shared with it
-	null       stage.Cell // the host's /dev/null, O_PATH, verified; 0: not opened yet
-	fsfd       stage.Cell // the filesystem context in use, for its messages
+	root       stage.Cell   // the container's root, O_PATH
+	hostShared bool         // mounts of the host's tree may be shared with it
+	null       stage.Cell   // the host's /dev/null, verified: O_PATH, or a detached mount of it; 0: not opened yet
+	sources    []stage.Cell // detached mounts of the host's, by index of mounts, where the host is out of sight; else nil
+	fsfd       stage.Cell   // the filesystem context in use, for its messages
 	attached   []attachment
 	readonly   []readonlyMount
 	ruleset    stage.Cell // of Landlock

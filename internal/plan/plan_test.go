@@ -18,8 +18,8 @@ var update = flag.Bool("update", false, "write testdata/*.golden")
 
 // TestGolden states every op of a plan. A configuration of testdata is compiled
 // as create would compile it, but for what its name says: exec- is a process in
-// the container, run- has no start to wait for, and old- is a kernel before
-// 6.14. Read the difference, then write it with -update.
+// the container, run- has no start to wait for, old- is a kernel before 6.14, and
+// tree- one since 7.0. Read the difference, then write it with -update.
 func TestGolden(t *testing.T) {
 	if runtime.GOARCH != "amd64" {
 		t.Skip("the numbers of flags are amd64's")
@@ -88,6 +88,12 @@ func input(t *testing.T, name, config string) *Input {
 		fds = append(fds, &in.FDs.PidNS)
 	default:
 		in.Cloned = BornWith(s)
+		if strings.HasPrefix(name, "tree-") {
+			if in.Tree = in.TreeSuffices(); !in.Tree {
+				t.Fatal("the tree does not suffice")
+			}
+			in.Cloned &^= unix.CLONE_NEWNS
+		}
 		fds = append(fds, &in.FDs.Start, &in.FDs.HookState, &in.FDs.HookStdout, &in.FDs.HookStderr)
 	}
 	if s.Process.Terminal {

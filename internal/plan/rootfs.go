@@ -20,18 +20,27 @@ func (c *compiler) rootfs() error {
 			return refuse("linux.rootfsPropagation", -1, "", "unknown propagation "+strconv.Quote(name)+": use private, slave, shared or unbindable, with or without a leading r")
 		}
 	}
-	c.mountRoot(flags)
+	if c.in.Tree {
+		c.treeNamespace(flags)
+	} else {
+		c.mountRoot(flags)
+	}
 	if err := c.mounts(); err != nil {
 		return err
 	}
 	c.devices()
 	c.console()
 	c.hooksBeforePivot()
-	c.labels()
+	if !c.in.Tree {
+		c.labels()
+	}
 	c.readonlyPaths()
 	c.maskedPaths()
 	c.makeReadonly()
-	c.enterRoot()
+	if !c.in.Tree {
+		c.enterRoot()
+	}
+	c.leaveMaking()
 	c.makeWorkingDirectory(c.in.Process)
 	if c.hasMountNS() && flags&(unix.MS_SHARED|unix.MS_UNBINDABLE) != 0 {
 		c.About("linux.rootfsPropagation", -1, "/")
@@ -123,9 +132,14 @@ func (c *compiler) enterRoot() {
 		}
 		c.Do("drop the host's tree", unix.SYS_UMOUNT2, dot, stage.Imm(unix.MNT_DETACH))
 	}
+}
+
+// leaveMaking goes to the container's root and closes all descriptors of the
+// container's making; those that are kept lie below.
+func (c *compiler) leaveMaking() {
+	c.About("root.path", -1, c.in.Rootfs)
 	c.Do("enter", unix.SYS_CHDIR, c.Str("/"))
-	// All descriptors of the container's making; those that are kept lie below.
-	c.Do("close the descriptors of the making", unix.SYS_CLOSE_RANGE, stage.Imm(c.in.FDs.Kept+1), stage.Imm(-1), none)
+	c.Do("close the descriptors of the making", unix.SYS_CLOSE_RANGE, stage.Imm(c.in.FDs.Kept+1), stage.Imm(-1), stage.Imm(0))
 }
 
 // hideHost takes the host's procfs and sysfs off, from under the tree that will
