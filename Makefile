@@ -79,9 +79,9 @@ behaviour: $(behaviour:%=build/%.test)
 guest: $(behaviour:%=build/%.test)
 	@$(GO) build -o build/guest ./test/guest
 	@echo "guest: cgroup v2 guests, two at a time (emulated, about ten times slower)"
-	@$(MAKE) --no-print-directory -j2 --output-sync=target guest-a-l guest-m-z guest-repeated guest-v1
+	@$(MAKE) --no-print-directory -j2 --output-sync=target guest-a-l guest-m-z guest-repeated guest-v1 guest-newest
 in_guest = build/guest -t 45m $(1) -- sh -c 'cd test && exec "$$@"' sh ../build/test.test -test.timeout 40m $(2) </dev/null
-.PHONY: guest-a-l guest-m-z guest-repeated guest-v1
+.PHONY: guest-a-l guest-m-z guest-repeated guest-v1 guest-newest
 guest-a-l guest-m-z:
 	@$(call in_guest,,-test.run 'TestBehaviour/^[$(@:guest-%=%)]')
 	@echo "$@: scenarios by their first letters"
@@ -91,6 +91,10 @@ guest-repeated:
 guest-v1:
 	@$(call in_guest,-append "lsm=selinux guest_cgroup=legacy",-test.run 'TestBehaviour/^(selinux|resources-v1|mounts-cgroup|update|events|pause|lifecycle|without-clone3|entrypoint-rules)$$')
 	@echo "$@: SELinux in place of AppArmor, cgroup v1 with joint hierarchies in place of v2"
+guest-newest:
+	@test/deps newest
+	@$(call in_guest,-newest,-test.run 'TestBehaviour/^(apparmor|cgroups|delete|devices|exec|hooks|lifecycle|masked|mounts.*|namespaces.*|process|rootfs.*|run-status|security.*|terminal.*|userns)$$')
+	@echo "guest-newest: mounts and namespaces on the newest kernel that Debian has a package of"
 
 # A thousand containers, and the same for killed runtimes and a host that has run out of things: about 4 minutes.
 .PHONY: test-reliability

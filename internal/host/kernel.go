@@ -19,6 +19,7 @@ func (e *examination) kernel() {
 	}
 	e.add("version", level, release, "ostia needs Linux 5.14 or later: it kills a cgroup at once and sets the attributes of mounts")
 	e.has("entry point check", linux.HasExecveCheck(), Absent, "before Linux 6.14 whether the entry point may be executed is known only when it is: create may succeed, and start report it")
+	e.has("mount namespace of a tree", linux.HasOpenTreeNamespace(), Absent, "before Linux 7.0 a container's mount namespace begins as a copy of all of the host's mounts, which takes time where there are very many")
 	user := exists("/proc/self/ns/user") && number("/proc/sys/user/max_user_namespaces") != 0
 	e.has("user namespaces", user, levelFor(os.Geteuid() == 0), "set sysctl user.max_user_namespaces above 0: ordinary users need one, and so does every linux.uidMappings")
 	if os.Geteuid() != 0 {

@@ -28,6 +28,7 @@ func main() {
 	flag.DurationVar(&m.limit, "t", 10*time.Minute, "the guest is ended after this time")
 	flag.BoolVar(&m.verbose, "v", false, "show the guest's console")
 	flag.BoolVar(&m.systemd, "systemd", false, "boot systemd and run the command as a service of it")
+	newest := flag.Bool("newest", false, "boot the newest kernel that there is a package of")
 	flag.BoolVar(&m.nested, "nested", false, "the command runs machines")
 	flag.StringVar(&m.append, "append", "", "more words for the kernel's command line")
 	flag.Parse()
@@ -35,7 +36,7 @@ func main() {
 		flag.Usage()
 		os.Exit(2)
 	}
-	status, err := run(m, flag.Args())
+	status, err := run(m, *newest, flag.Args())
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "guest:", err)
 		status = 125
@@ -46,7 +47,7 @@ func main() {
 	os.Exit(status)
 }
 
-func run(m machine, argv []string) (int, error) {
+func run(m machine, newest bool, argv []string) (int, error) {
 	cache := os.Getenv("OSTIA_CACHE")
 	if cache == "" {
 		dir, err := os.UserCacheDir()
@@ -56,9 +57,14 @@ func run(m machine, argv []string) (int, error) {
 		cache = filepath.Join(dir, "ostia")
 	}
 	deps := "test"
-	if m.arch != "amd64" {
+	switch {
+	case m.arch != "amd64":
 		deps = m.arch
-		cache = filepath.Join(cache, m.arch)
+	case newest:
+		deps = "newest"
+	}
+	if deps != "test" {
+		cache = filepath.Join(cache, deps)
 	}
 	b, err := prepareBoot(cache, m.arch)
 	if err != nil {
