@@ -9,12 +9,12 @@ import (
 
 // TreeSuffices reports whether the container's mount namespace can be made of its
 // root's tree alone (open_tree(2) with OPEN_TREE_NAMESPACE), and not of a copy of
-// all of the host's mounts which pivot_root(2) then drops. In it nothing of the
-// host is in sight, so it is not for what needs that: hooks expect to find the container's mounts below the
-// bundle's root (CDI, NVIDIA's), mount(2) makes a file system only over a path, a
-// user namespace may mount procfs only where another is in sight, version 1 of
-// cgroups is many mounts of which some may be missing. The entry point of a
-// machine is its monitor, which is the host's.
+// all of the host's mounts which pivot_root(2) then leaves. In it nothing of the
+// host is in sight, so it is not for what needs that: hooks expect the container's
+// mounts below the bundle's root (CDI, NVIDIA's), mount(2) makes a file system only
+// over a path, a user namespace may mount procfs only where another is in sight,
+// version 1 of cgroups is many mounts of which some may be missing, and a
+// machine's monitor has not been seen in one.
 func (in *Input) TreeSuffices() bool {
 	s := in.Spec
 	h := &s.Hooks
