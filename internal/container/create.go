@@ -257,7 +257,7 @@ func (c *creation) launch(filter plan.Seccomp) error {
 	in.FDs.Sync = f.add(theirs)
 	sys := &syscall.SysProcAttr{}
 	for _, open := range []func(*files, *plan.Input, *syscall.SysProcAttr) error{
-		c.openFifo, c.openConsole, c.openHooks, c.openTrace, c.openMachine, keepUpToHere, c.openNamespaces, c.openCgroup, c.openResctrl, c.openMounts, takeTree,
+		c.openFifo, c.openConsole, c.openHooks, c.openTrace, c.openMachine, keepUpToHere, c.openNamespaces, c.openCgroup, c.openResctrl, c.openMounts, c.openDevices, takeTree,
 	} {
 		if err := open(f, in, sys); err != nil {
 			unix.Close(sock)

@@ -60,10 +60,13 @@ func ownStdio(l *spec.Linux) {
 }
 
 // hostRoot is what the container's root is on the host, -1 for nobody.
-func hostRoot(ms []spec.IDMapping) int {
+func hostRoot(ms []spec.IDMapping) int { return hostID(ms, 0) }
+
+// hostID is what an id of the container is on the host, or -1.
+func hostID(ms []spec.IDMapping, id uint32) int {
 	for _, m := range ms {
-		if m.ContainerID == 0 {
-			return int(m.HostID)
+		if id >= m.ContainerID && id-m.ContainerID < m.Size {
+			return int(m.HostID + id - m.ContainerID)
 		}
 	}
 	return -1

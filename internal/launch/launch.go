@@ -43,7 +43,7 @@ func Socket() (ours, stages int, err error) {
 // pidfd or a namespace, in whose pid namespace the child is made, or -1. sock
 // is the runtime's end of the socket. A stage that asks to die with its parent
 // dies with the thread that forked it: threads of Go end with the process
-// unless a goroutine locked to one ends, which none does here.
+// unless a goroutine locked to one ends, and none that does has forked one.
 func Start(p *plan.Plan, files []uintptr, sys *syscall.SysProcAttr, pidNS, sock int, dir string) (*Stage, error) {
 	image, err := memfile(p.Image(), len(files), dir)
 	if err != nil {

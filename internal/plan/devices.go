@@ -29,13 +29,17 @@ func (c *compiler) devices() {
 	for i := range standard {
 		if !c.replaced(standard[i].Path) {
 			c.About("", -1, standard[i].Path)
-			c.device(&standard[i])
+			c.device(&standard[i], -1)
 		}
 	}
 	for i := range c.spec.Linux.Devices {
 		d := &c.spec.Linux.Devices[i]
 		c.About("linux.devices", i, d.Path)
-		c.device(d)
+		made := -1
+		if c.in.FDs.Devices != nil {
+			made = c.in.FDs.Devices[i]
+		}
+		c.device(d, made)
 	}
 	dev := c.devDir()
 	for _, l := range [...][2]string{{"/proc/self/fd", "fd"}, {"/proc/self/fd/0", "stdin"},
@@ -91,10 +95,17 @@ func (c *compiler) replaced(path string) bool {
 	return false
 }
 
-// device makes one device node. In a user namespace mknod(2) is not allowed,
-// so the host's node of that path is bind-mounted.
-func (c *compiler) device(d *spec.Device) {
+// device makes one device node. In a user namespace mknod(2) is not allowed:
+// there it is a bind mount, of a node that the runtime has made or else of the
+// host's of that path.
+func (c *compiler) device(d *spec.Device, made int) {
 	path := clean(d.Path)
+	if made >= 0 {
+		fd := c.Cell()
+		c.Set(fd, stage.Imm(made))
+		c.attach(fd, c.target(path, file, 0, inRoot))
+		return
+	}
 	if c.in.Host.UserNS && d.Type != 'p' {
 		c.bindDevice("/"+path, path)
 		return

@@ -1,14 +1,15 @@
 package plan
 
 import (
+	"ostia/internal/spec"
 	"ostia/internal/stage"
 
 	"golang.org/x/sys/unix"
 )
 
-// mountContext is the mount option that gives a new file system its label.
-func (c *compiler) mountContext() string {
-	if option := c.spec.Extensions.MountContext; option != "" {
+// MountContext is the mount option that gives a new file system its label.
+func MountContext(s *spec.Spec) string {
+	if option := s.Extensions.MountContext; option != "" {
 		return option
 	}
 	return "context"

@@ -290,7 +290,7 @@ func (c *compiler) filesystem(typ, source string, o *options) stage.Cell {
 	}
 	c.superFlags(o)
 	if label := c.spec.Linux.MountLabel; label != "" && typ != "proc" && typ != "sysfs" && typ != "mqueue" {
-		c.fsconfig(c.mountContext() + "=" + label)
+		c.fsconfig(MountContext(c.spec) + "=" + label)
 	}
 	if o.inherited != 0 {
 		inherit, done := c.NewLabel(), c.NewLabel()
@@ -414,7 +414,7 @@ func (c *compiler) legacyOptions(o *options) string {
 	super := o.super
 	if label := c.spec.Linux.MountLabel; label != "" {
 		// In quotes, because of the commas of its categories.
-		super = append(super[:len(super):len(super)], c.mountContext()+"=\""+label+"\"")
+		super = append(super[:len(super):len(super)], MountContext(c.spec)+"=\""+label+"\"")
 	}
 	return strings.Join(super, ",")
 }

@@ -77,6 +77,7 @@ type FDs struct {
 	Join       []Join
 	Network    int   // the new network namespace, made by the runtime with its loopback up
 	Prepared   []int // detached mounts made by the runtime, by index of mounts; nil for none
+	Devices    []int // detached mounts of device nodes that it made, by index of linux.devices; nil for none
 	PidNS      int   // exec: pidfd of the container's first process
 	Kept       int   // the highest that outlives the making of the container
 }
