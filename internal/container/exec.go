@@ -192,9 +192,8 @@ func (e *execution) makeProcess() (*spec.Process, error) {
 		}
 		for _, name := range o.Caps {
 			bit, ok := spec.CapabilityBit(strings.ToUpper(name))
-			if !ok {
-				caps.Unknown = append(caps.Unknown[:len(caps.Unknown):len(caps.Unknown)], name)
-				continue
+			if !ok { // in a configuration that is a warning; who types it wants the capability
+				return nil, failed("--cap", name, spec.UnknownCapability(name))
 			}
 			caps.Bounding |= 1 << bit
 			caps.Effective |= 1 << bit

@@ -49,6 +49,10 @@ func (c *compiler) mount(i int, m *spec.Mount) error {
 	if dest == "" {
 		return refuse("mounts", i, m.Destination, "is the root itself: use root.path")
 	}
+	if o.nofollowDest && (dest == "proc/self" || dest == "proc/thread-self") {
+		// As runc and crun refuse it: programs would not find themselves.
+		return refuse("mounts", i, m.Destination, "would hide a link of procfs that every program depends on: leave it out")
+	}
 	if o.bind && len(o.super) > 0 {
 		return refuse("mounts", i, m.Destination, "a bind mount has no options of a file system: leave out "+strconv.Quote(o.super[0]))
 	}

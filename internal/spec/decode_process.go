@@ -170,7 +170,7 @@ func decodeScheduler(d *json.Decoder) *Scheduler {
 				s.Flags |= flag
 			})
 		case "runtime":
-			s.Runtime = d.Uint(64)
+			s.Runtime, s.RuntimeGiven = d.Uint(64), true
 		case "deadline":
 			s.Deadline = d.Uint(64)
 		case "period":

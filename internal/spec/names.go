@@ -1,6 +1,14 @@
 package spec
 
-import "golang.org/x/sys/unix"
+import (
+	"errors"
+	"slices"
+	"strings"
+
+	"ostia/internal/typo"
+
+	"golang.org/x/sys/unix"
+)
 
 // Version is the version of the runtime specification that ostia implements.
 const Version = "1.3.0"
@@ -40,6 +48,15 @@ func CapabilityBit(name string) (int, bool) {
 		}
 	}
 	return 0, false
+}
+
+// UnknownCapability is the error for a name that is none.
+func UnknownCapability(name string) error {
+	near := typo.Nearest(strings.ToUpper(name), slices.Values(capabilityNames[:]))
+	if near != "" {
+		return errors.New("no such capability: did you mean " + near + "?")
+	}
+	return errors.New("no such capability: see capabilities(7)")
 }
 
 // rlimitNames are the names of getrlimit(2) by number, the same on every

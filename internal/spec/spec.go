@@ -68,6 +68,7 @@ type Scheduler struct {
 	Priority                  int32
 	Flags                     uint64 // SCHED_FLAG_*
 	Runtime, Deadline, Period uint64 // ns
+	RuntimeGiven              bool   // as 0 too
 }
 
 // IOPriority is process.ioPriority, as ioprio_set(2) takes it.

@@ -175,6 +175,8 @@ func (p *problems) deadline(s *Scheduler) {
 	switch refuse := func(member, reason string) {
 		p.refuse("process.scheduler."+member, "sched_setattr: `SCHED_DEADLINE` "+reason) // crun's words
 	}; {
+	case s.Runtime == 0 && s.RuntimeGiven:
+		refuse("runtime", "runtime must be greater than 0")
 	case s.Runtime == 0:
 		refuse("runtime", "requires `runtime`")
 	case s.Deadline == 0:
