@@ -68,6 +68,32 @@ func TestVerdicts(t *testing.T) {
 	}
 }
 
+// Whatever else a configuration says of a container is done: hooks on the host at
+// their times, and sysctls, paths and system calls in the guest, whose clock is KVM's.
+func TestMakeup(t *testing.T) {
+	full(t)
+	hooks := t.TempDir() + "/hooks"
+	dir := bundle(t, `cat /sys/devices/system/clocksource/clocksource0/available_clocksource | grep -c kvm-clock; cat /proc/sys/kernel/msgmax
+cat /etc/masked | wc -c; echo x >/etc/readonly || echo refused; mkdir /tmp/x || echo filtered; exit 4`, func(c object) {
+		l := c["linux"].(object)
+		l["sysctl"] = object{"kernel.msgmax": "7777"}
+		l["maskedPaths"], l["readonlyPaths"] = []string{"/etc/masked"}, []string{"/etc/readonly"}
+		l["seccomp"] = object{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": []object{{"names": []string{"mkdir", "mkdirat"}, "action": "SCMP_ACT_ERRNO"}}}
+		all := object{}
+		for _, at := range []string{"prestart", "createRuntime", "poststart", "poststop"} {
+			all[at] = []object{{"path": "/bin/sh", "args": []string{"sh", "-c", "cat >/dev/null; echo " + at + " >>" + hooks}}}
+		}
+		c["hooks"] = all
+	})
+	check(t, os.WriteFile(dir+"/rootfs/etc/masked", []byte("secret"), 0o644))
+	check(t, os.WriteFile(dir+"/rootfs/etc/readonly", nil, 0o644))
+	ostia(t, "", "run", "--bundle", dir, name(t)).want(t, 4, "1\n7777\n0\nrefused\nfiltered\n")
+	if text, err := os.ReadFile(hooks); err != nil || string(text) != "prestart\ncreateRuntime\npoststart\npoststop\n" {
+		t.Errorf("hooks %q, %v", text, err)
+	}
+	nothingLeft(t, name(t))
+}
+
 // HOME is that of the user in the container's /etc/passwd, as in a container
 // without a machine.
 func TestHome(t *testing.T) {

@@ -63,11 +63,16 @@ func Main(f Files) int {
 	return status
 }
 
+// stderr is the container's standard error. Nobody need read it any more: a write
+// by package os would end this process.
+type stderr struct{}
+
+func (stderr) Write(p []byte) (int, error) { return len(p), writeAll(2, p) }
+
 // complain says on the container's standard error, which engines keep, why the
 // machine failed. Whoever does not read it does not keep the monitor from ending.
 func complain(err error) {
-	stderr := []unix.PollFd{{Fd: 2, Events: unix.POLLOUT}}
-	if n, _ := unix.Poll(stderr, 1000); n > 0 {
+	if n, _ := unix.Poll([]unix.PollFd{{Fd: 2, Events: unix.POLLOUT}}, 1000); n > 0 {
 		_, _ = unix.Write(2, []byte("ostia: the container's machine failed: "+program.OneLine(err.Error())+"\n")) // the reason file has it too
 	}
 }
@@ -105,6 +110,9 @@ func run(f Files, signals <-chan os.Signal) (status int, err error) {
 	c := machine.Config{
 		KVM: f.KVM, Memory: setup.Memory, CPUs: setup.CPUs, Bare: setup.Bare, Nested: setup.Nested,
 		Boot: boot.Config{Kernel: os.NewFile(uintptr(f.Kernel), "kernel"), Cmdline: prepare.Cmdline + setup.Cmdline},
+	}
+	if setup.Serial {
+		c.Serial, c.Boot.Cmdline = stderr{}, c.Boot.Cmdline+prepare.SerialCmdline
 	}
 	var read []int
 	if setup.Bare {

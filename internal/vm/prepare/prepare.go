@@ -27,6 +27,7 @@ type Setup struct {
 	Boot     int    // seconds that the guest may take to come up
 	Answer   int    // and then to answer
 	Bare     bool   // the kernel takes no initramfs: the descriptor is that of a folder
+	Serial   bool   // what the kernel prints goes to standard error
 	Nested   bool   // the guest sees the processor's virtualization
 	Network  string // the host's network namespace, as /proc/self/ns/net names it
 }
@@ -35,6 +36,9 @@ type Setup struct {
 // chipset; panic=-1: at once; mitigations against a guest's own processes are
 // left to the guest's default. The modules of the early console are not wanted.
 const Cmdline = "reboot=t panic=-1 cryptomgr.notests pci=off tsc=reliable no_timer_check 8250.nr_uarts=0 quiet"
+
+// SerialCmdline is added where the kernel is to print from its first word on.
+const SerialCmdline = " earlyprintk=ttyS0,115200,keep ignore_loglevel"
 
 // BareCmdline is added for a kernel without initramfs: its root is the agent's
 // folder, by this tag, and its devices are named after it.
@@ -90,7 +94,7 @@ func New(config, rootfs string) (*Files, error) {
 	if err != nil {
 		return nil, err
 	}
-	text, err := json.Marshal(Setup{Network: own, Config: config, Memory: w.memory, CPUs: w.cpus, Cmdline: w.cmdline, Terminal: w.terminal, Boot: w.boot, Answer: w.answer, Bare: k.Bare, Nested: w.nested})
+	text, err := json.Marshal(Setup{Network: own, Config: config, Memory: w.memory, CPUs: w.cpus, Cmdline: w.cmdline, Terminal: w.terminal, Boot: w.boot, Answer: w.answer, Bare: k.Bare, Nested: w.nested, Serial: w.serial})
 	if err != nil {
 		return nil, err
 	}

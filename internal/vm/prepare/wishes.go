@@ -18,6 +18,7 @@ type wishes struct {
 	boot     int // seconds to come up in
 	answer   int // seconds to answer in, 0 for ever
 	nested   bool
+	serial   bool
 	terminal bool
 }
 
@@ -42,6 +43,7 @@ const (
 	annotationNested = "krun.nested_virt"
 	annotationBoot   = "org.ostia.vm.boot_seconds"
 	annotationAnswer = "org.ostia.vm.answer_seconds"
+	annotationSerial = "org.ostia.vm.serial"
 )
 
 // refused are annotations of krun's that ask for what is not there: an ignored
@@ -59,6 +61,13 @@ func wishesOf(config string) (w wishes, err error) {
 			Terminal bool `json:"terminal"`
 		} `json:"process"`
 		VM struct {
+			Hypervisor struct {
+				Path       string   `json:"path"`
+				Parameters []string `json:"parameters"`
+			} `json:"hypervisor"`
+			Image struct {
+				Path string `json:"path"`
+			} `json:"image"`
 			Kernel struct {
 				Path       string   `json:"path"`
 				Parameters []string `json:"parameters"`
@@ -67,6 +76,10 @@ func wishesOf(config string) (w wishes, err error) {
 			HWConfig struct {
 				VCPUs  *int    `json:"vcpus"`
 				Memory *uint64 `json:"memory"`
+
+				DeviceTree string            `json:"deviceTree"`
+				IOMems     []json.RawMessage `json:"iomems"`
+				IRQs       []uint32          `json:"irqs"`
 			} `json:"hwConfig"`
 		} `json:"vm"`
 		Linux struct {
@@ -91,8 +104,23 @@ func wishesOf(config string) (w wishes, err error) {
 	if c.Linux.Seccomp.ListenerPath != "" {
 		return w, fmt.Errorf("linux.seccomp.listenerPath: the microVM handler has no notifications: the system calls are the guest's")
 	}
-	if c.VM.Kernel.InitRD != "" {
-		return w, fmt.Errorf("vm.kernel.initrd %s: the microVM handler makes its own: leave it out", c.VM.Kernel.InitRD)
+	hw := &c.VM.HWConfig
+	for _, r := range []struct {
+		asked bool
+		what  string
+		why   string
+	}{
+		{c.VM.Kernel.InitRD != "", "vm.kernel.initrd " + c.VM.Kernel.InitRD, "the microVM handler makes its own"},
+		{c.VM.Hypervisor.Path != "", "vm.hypervisor.path " + c.VM.Hypervisor.Path, "the microVM handler is the hypervisor"},
+		{len(c.VM.Hypervisor.Parameters) > 0, "vm.hypervisor.parameters", "the microVM handler takes annotations"},
+		{c.VM.Image.Path != "", "vm.image.path " + c.VM.Image.Path, "the machine's root is the container's, root.path"},
+		{hw.DeviceTree != "", "vm.hwConfig.deviceTree " + hw.DeviceTree, "a machine of this handler has none"},
+		{len(hw.IOMems) > 0, "vm.hwConfig.iomems", "no device of the host is handed to a machine"},
+		{len(hw.IRQs) > 0, "vm.hwConfig.irqs", "no interrupt of the host is handed to a machine"},
+	} {
+		if r.asked {
+			return w, fmt.Errorf("%s: %s: leave it out", r.what, r.why)
+		}
 	}
 	w = wishes{memory: defaultMemory, cpus: 1, boot: bootSeconds, answer: answerSeconds, terminal: c.Process.Terminal, kernel: c.VM.Kernel.Path}
 	if len(c.VM.Kernel.Parameters) > 0 {
@@ -122,12 +150,11 @@ func wishesOf(config string) (w wishes, err error) {
 	if err := number(c.Annotations, annotationAnswer, func(n uint64) { w.answer = int(n) }); err != nil {
 		return w, err
 	}
-	switch v := c.Annotations[annotationNested]; v {
-	case "", "0", "false":
-	case "1", "true":
-		w.nested = true
-	default:
-		return w, fmt.Errorf("annotations %s %q: use 1 or 0", annotationNested, v)
+	if w.nested, err = yes(c.Annotations, annotationNested); err != nil {
+		return w, err
+	}
+	if w.serial, err = yes(c.Annotations, annotationSerial); err != nil {
+		return w, err
 	}
 	if w.answer != 0 && w.answer < minAnswer {
 		return w, fmt.Errorf("annotations %s: %d s to answer in: at least %d are needed, or 0 for no bound", annotationAnswer, w.answer, minAnswer)
@@ -139,6 +166,18 @@ func wishesOf(config string) (w wishes, err error) {
 		return w, fmt.Errorf("%d MiB of guest memory: at least %d are needed (annotation %s, or linux.resources.memory.limit)", w.memory/miB, minMemory/miB, annotationMemory)
 	}
 	return w, nil
+}
+
+// yes reads an annotation that is 1 or 0.
+func yes(annotations map[string]string, name string) (bool, error) {
+	switch v := annotations[name]; v {
+	case "", "0", "false":
+		return false, nil
+	case "1", "true":
+		return true, nil
+	default:
+		return false, fmt.Errorf("annotations %s %q: use 1 or 0", name, v)
+	}
 }
 
 func number(annotations map[string]string, name string, set func(uint64)) error {
