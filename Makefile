@@ -171,23 +171,38 @@ engines-smoke: all build/test/engines.test
 # Real virtual machines, in the guest with nested KVM: a sample for `make test`, and everything.
 test-vm: VM ?= -test.short -test.timeout 20m
 test-vm: vm_time = 25m
-test-vm-full: VM ?= -test.timeout 80m
-test-vm-full: vm_time = 90m
 test-vm: vm_entrypoints = run$$/cases/^(a_directory|mode_0000,_root|missing|a_missing_interpreter|a_program_as_uid_1000|granted_by_an_access_control_list)$$
-test-vm-full: vm_entrypoints = .
-test-vm-full: test-vm-deps
+test-vm: vm-here
+	@echo "$@: machines in a guest with nested KVM (emulated)"
+	@$(call in_vm,$(vm_tests) && $(vm_table))
+# Everything, in two guests at once.
+test-vm-full: vm-here test-vm-deps build/test/engines.test build/crictl
+	@echo "$@: machines in two guests with nested KVM (emulated)"
+	@$(MAKE) --no-print-directory -j2 --output-sync=target vm-tests vm-table
+.PHONY: vm-here vm-tests vm-table
 # One processor: QEMU runs two on one thread (test/guest says why).
-test-vm test-vm-full: all build/test/vm.test build/test.test
+in_vm = build/guest -c 1 -m 3072 -nested -t $(vm_time) -- sh -c 'test/vm/setup && $(1)' </dev/null
+vm_tests = (cd test/vm && ../../build/test/vm.test $(VM))
+vm_table = (cd test && RUNTIME=$(CURDIR)/build/krun ../build/test.test -test.timeout 85m -every-way -test.run "TestEntryPoints/$(vm_entrypoints)")
+vm_engines = (cd test/engines && ../../build/test/engines.test -test.timeout 60m -test.run TestMachines)
+vm-tests vm-table: vm_time = 90m
+vm-tests: VM ?= -test.timeout 80m
+vm-tests:
+	@$(call in_vm,$(vm_tests))
+	@echo "$@: boots, devices, ends, networks, file systems, terminals"
+vm-table: vm_entrypoints = .
+vm-table:
+	@$(call in_vm,$(vm_engines) && $(vm_table))
+	@echo "$@: podman, Docker and containerd with machines, and every entry point in every way"
+vm-here: all build/test/vm.test build/test.test
 	@$(GO) build -o build/guest ./test/guest
 	@ln -sf ../ostia build/krun
-	@echo "$@: with the KVM of this machine, or without"
+	@echo "vm: with the KVM of this machine, or without"
 	@cd test/vm && ../../build/test/vm.test -test.run TestKVM
-	@echo "$@: machines in a guest with nested KVM (emulated)"
-	@build/guest -c 1 -m 3072 -nested -t $(vm_time) -- sh -c 'test/vm/setup && (cd test/vm && ../../build/test/vm.test $(VM)) && \
-		cd test && RUNTIME=$(CURDIR)/build/krun ../build/test.test -test.timeout 40m -every-way -test.run "TestEntryPoints/$(vm_entrypoints)"' </dev/null
 test-vm-deps:
 	@test/deps test
 	@test/deps vm
+	@test/deps engines
 
 # One machine, here if KVM runs it, else in the guest with nested KVM.
 demo-vm: all

@@ -10,7 +10,7 @@ import (
 
 func TestContainerd(t *testing.T) {
 	s := prepare(t)
-	c, err := startContainerd(t, roomDir+"/containerd", s.runtime, "")
+	c, err := startContainerd(t, roomDir+"/containerd", s.runtime, "", "")
 	check(t, err)
 	if out, err := exec.Command(c.command, "images", "import", "--snapshotter", "native", s.image).CombinedOutput(); err != nil {
 		t.Fatalf("ctr images import: %v\n%s", err, out)
@@ -36,8 +36,9 @@ type containerd struct {
 }
 
 // startContainerd starts a containerd whose files are all in dir. Whatever its
-// CRI plugin pulls comes from the registry at this address, if one is given.
-func startContainerd(t *testing.T, dir, runtime, registry string) (containerd, error) {
+// CRI plugin pulls comes from the registry at this address, if one is given; more
+// are further runtime classes.
+func startContainerd(t *testing.T, dir, runtime, registry, more string) (containerd, error) {
 	bin := filepath.Join(dir, "bin")
 	c := containerd{filepath.Join(bin, "ctr"), dir + "/sock"}
 	for _, d := range []string{bin, filepath.Join(dir, "net.d"), filepath.Join(dir, "registries/_default")} {
@@ -65,7 +66,7 @@ conf_dir = %q
 config_path = %q
 [plugins."io.containerd.grpc.v1.cri".containerd]
 default_runtime_name = "ostia"
-%s`, dir+"/root", dir+"/state", c.socket, pauseName, packagesDir+"/usr/lib/cni", dir+"/net.d", dir+"/registries", class)
+%s%s`, dir+"/root", dir+"/state", c.socket, pauseName, packagesDir+"/usr/lib/cni", dir+"/net.d", dir+"/registries", class, more)
 	wrapper := "#!/bin/sh\nexec " + packagesDir + "/usr/bin/ctr --address " + c.socket + " --namespace engines \"$@\"\n"
 	mirror := ""
 	if registry != "" {

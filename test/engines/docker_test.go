@@ -10,7 +10,9 @@ import (
 func TestDocker(t *testing.T) {
 	s := prepare(t)
 	dir := roomDir + "/docker"
-	d, err := startDocker(t, dir, s.runtime)
+	config, err := documented("Docker", s.runtime)
+	check(t, err)
+	d, err := startDocker(t, dir, s.runtime, config)
 	check(t, err)
 	if out, err := exec.Command(d.command, "load", "-q", "-i", s.image).CombinedOutput(); err != nil {
 		t.Fatalf("docker load: %v\n%s", err, out)
@@ -23,16 +25,11 @@ type docker struct {
 	command string // the client, named docker, for a PATH
 }
 
-// startDocker starts a dockerd whose files are all in dir, with the runtime by
-// name and by default.
-func startDocker(t *testing.T, dir, runtime string) (docker, error) {
+// startDocker starts a dockerd whose files are all in dir.
+func startDocker(t *testing.T, dir, runtime, config string) (docker, error) {
 	bin := filepath.Join(dir, "bin")
 	d := docker{filepath.Join(bin, "docker")}
 	if err := os.MkdirAll(bin, 0o755); err != nil {
-		return d, err
-	}
-	config, err := documented("Docker", runtime)
-	if err != nil {
 		return d, err
 	}
 	wrapper := "#!/bin/sh\nexec " + packagesDir + "/usr/bin/docker --config " + dir + " --host unix://" + dir + "/sock \"$@\"\n"

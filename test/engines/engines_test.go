@@ -141,20 +141,20 @@ func status(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// until PATTERN PROGRAM [ARG...] runs a program again and again, for at most a
-// minute, until its output matches.
+// until PATTERN PROGRAM [ARG...] runs a program again and again, for at most
+// three minutes, until its output matches: a machine in an emulated host boots.
 func until(ts *testscript.TestScript, neg bool, args []string) {
 	if len(args) < 2 {
 		ts.Fatalf("usage: [!] until PATTERN PROGRAM [ARG...]")
 	}
 	pattern := regexp.MustCompile(`(?m)` + args[0])
-	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
+	for end := time.Now().Add(3 * time.Minute); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
 		ts.Exec(args[1], args[2:]...)
 		if pattern.MatchString(ts.ReadFile("stdout")+ts.ReadFile("stderr")) != neg {
 			return
 		}
 	}
-	ts.Fatalf("after a minute still not as wanted")
+	ts.Fatalf("after three minutes still not as wanted")
 }
 
 // condition answers a script's [condition]: cgroup2, whether /sys/fs/cgroup is

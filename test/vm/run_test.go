@@ -134,7 +134,7 @@ func TestSerial(t *testing.T) {
 		annotate(c, "org.ostia.vm.boot_seconds", "170")
 	})
 	r.want(t, 7, "")
-	for _, word := range []string{"Linux version ", "Run /init as init process"} {
+	for _, word := range []string{"Hypervisor detected: KVM", "Run /init as init process"} {
 		if !strings.Contains(r.stderr, word) {
 			t.Errorf("stderr without %q: %q", word, r.stderr)
 		}
