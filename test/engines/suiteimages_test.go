@@ -46,8 +46,9 @@ func suiteImages() (registry, error) {
 	as := func(user string) map[string]any { return map[string]any{"User": user} }
 
 	// Not sleep: a test looks for processes of that name, and a pod has one PID namespace.
-	image("library/ostia-pause:latest", run("tail", "-f", "/dev/null"))
-	image("pause:3.9", run("tail", "-f", "/etc/passwd"))
+	pause := "trap 'exit 0' TERM; tail -f /dev/null & wait" // CRI-O waits long for one that does not end
+	image("library/ostia-pause:latest", run("sh", "-c", pause))
+	image("pause:3.9", run("sh", "-c", pause, "3.9"))
 	image("library/ostia-test:latest", nil)
 	const e2e = "e2e-test-images/"
 	image(e2e+"busybox:1.29-2", nil)
