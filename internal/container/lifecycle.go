@@ -328,6 +328,9 @@ func (r *Runtime) with(id string, open func(root, id string) (*state.Dir, error)
 		d.Close()
 		return nil, nil, failed("state of", id, err)
 	}
+	if s.Unit != nil && s.Cgroup != nil && !s.Cgroup.V2 {
+		releaseStill(d, s)
+	}
 	return d, s, nil
 }
 

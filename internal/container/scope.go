@@ -142,7 +142,7 @@ func stop(u *systemd.Unit) error {
 
 // setProperties has systemd change the limits of a container's unit. back
 // changes them back.
-func setProperties(s *state.State, r *spec.Resources) (back func(), err error) {
+func setProperties(d *state.Dir, s *state.State, r *spec.Resources) (back func(), err error) {
 	before, err := config(s)
 	if err != nil {
 		return nil, err
@@ -161,7 +161,7 @@ func setProperties(s *state.State, r *spec.Resources) (back func(), err error) {
 		if err != nil {
 			return err
 		}
-		return undisturbed(s.Cgroup, func() error { return m.Set(s.Unit, limits) })
+		return undisturbed(d, s.Cgroup, func() error { return m.Set(s.Unit, limits) })
 	}
 	if r.CPU != nil && (value(r.CPU.Quota) != 0 || value(r.CPU.Period) != 0) {
 		if err := completeQuota(s, r.CPU, before.Linux.Resources); err != nil {
@@ -173,8 +173,9 @@ func setProperties(s *state.State, r *spec.Resources) (back func(), err error) {
 
 // undisturbed changes a unit's properties. On version 1 systemd then denies all
 // devices and allows them one by one again, which no process is to see: the
-// container stands still meanwhile, as with runc.
-func undisturbed(g *cgroup.Group, change func() error) error {
+// container stands still meanwhile, as with runc. Where this process is killed
+// before it lets it go on, the next command does.
+func undisturbed(d *state.Dir, g *cgroup.Group, change func() error) error {
 	if g.V2 {
 		return change()
 	}
@@ -183,16 +184,30 @@ func undisturbed(g *cgroup.Group, change func() error) error {
 		return change()
 	}
 	if err == nil {
-		err = g.Freeze()
+		err = stateFailed("state", d.Path(), d.Still())
 	}
 	if err != nil {
 		return err
 	}
-	err = change()
-	if e := g.Thaw(); err == nil {
-		err = e
+	if err = g.Freeze(); err == nil {
+		err = change()
+		if e := g.Thaw(); err == nil {
+			err = e
+		}
+	}
+	if e := d.MovesAgain(); err == nil {
+		err = stateFailed("state", d.Path(), e)
 	}
 	return err
+}
+
+// releaseStill lets a container go on that an update which was killed has left
+// standing still.
+func releaseStill(d *state.Dir, s *state.State) {
+	if left, again := d.LeftStill(); left {
+		_ = s.Cgroup.Thaw()
+		again()
+	}
 }
 
 // completeQuota adds the quota or the period that an update leaves out: the

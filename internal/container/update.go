@@ -66,7 +66,7 @@ func (r *Runtime) update(id string, u Update, update *spec.Resources) error {
 	// First the kernel, which knows what is wrong with a limit, then systemd,
 	// and what that has rounded once more.
 	return s.Cgroup.Update(update, func() error {
-		back, err := setProperties(s, update)
+		back, err := setProperties(d, s, update)
 		if err != nil {
 			return failed("update", id, err)
 		}

@@ -28,6 +28,7 @@ const (
 	socketFile = "monitor.sock"
 	rootFolder = "root" // of a restore under way: where the container's root is mounted for CRIU
 	reasonFile = "reason"
+	stillFile  = "still" // an update made the processes stand still and will let them go on
 )
 
 // The errors of this package. The engines match their texts: containerd looks
@@ -335,6 +336,38 @@ func (d *Dir) Start() error {
 	return unix.Unlinkat(d.fd, fifoFile, 0)
 }
 
+// Still says that the container is about to stand still for a change of this
+// process's, and MovesAgain that it does no longer.
+func (d *Dir) Still() error { return d.create(stillFile, nil) }
+
+// MovesAgain is the end of Still.
+func (d *Dir) MovesAgain() error { return unix.Unlinkat(d.fd, stillFile, 0) }
+
+// LeftStill reports whether a process that said Still has ended without
+// MovesAgain. It locks the folder, if it does; again is to be called after what
+// is to be done about it.
+func (d *Dir) LeftStill() (left bool, again func()) {
+	there := func(d *Dir) bool { return unix.Faccessat(d.fd, stillFile, unix.F_OK, 0) == nil }
+	if !there(d) {
+		return false, nil
+	}
+	if d.locked {
+		return true, func() { _ = d.MovesAgain() }
+	}
+	locked, err := Open(d.root, d.id)
+	if err != nil {
+		return false, nil // who has the lock will do it, or is that process
+	}
+	if !there(locked) {
+		locked.Close()
+		return false, nil
+	}
+	return true, func() {
+		_ = locked.MovesAgain()
+		locked.Close()
+	}
+}
+
 // Remove removes the folder.
 func (d *Dir) Remove() error {
 	for _, name := range [...]string{pidFile, stateFile} {
@@ -346,7 +379,7 @@ func (d *Dir) Remove() error {
 		return err
 	}
 	for _, name := range [...]string{
-		fifoFile, newFifoFile, stateFile + ".new", reportFile, reportFile + ".new", NotifyDir + "/" + NotifySocket, socketFile, reasonFile,
+		fifoFile, newFifoFile, stateFile + ".new", reportFile, reportFile + ".new", NotifyDir + "/" + NotifySocket, socketFile, reasonFile, stillFile,
 	} {
 		if err := unix.Unlinkat(d.fd, name, 0); err != nil && err != unix.ENOENT {
 			return err
