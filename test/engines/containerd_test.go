@@ -79,11 +79,13 @@ default_runtime_name = "ostia"
 		"crictl.yaml":                    "",
 		"bin/ctr":                        wrapper,
 		"bin/crictl":                     crictlScript(dir, c.socket),
-		"bin/iptables":                   iptablesScript(),
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o755); err != nil {
 			return c, err
 		}
+	}
+	if err := writeIptables(bin); err != nil {
+		return c, err
 	}
 	if err := os.Symlink(runtime, filepath.Join(bin, "runc")); err != nil { // what it runs unless told otherwise
 		return c, err
@@ -105,8 +107,18 @@ func crictlScript(dir, socket string) string {
 		" --image-endpoint unix://" + socket + " \"$@\"\n"
 }
 
-// iptablesScript runs Debian's iptables, unpacked.
-func iptablesScript() string {
+// writeIptables makes commands of Debian's iptables, which is not installed, in
+// a folder for a PATH.
+func writeIptables(bin string) error {
 	tables := cacheDir() + "/iptables/usr"
-	return "#!/bin/sh\nXTABLES_LIBDIR=$(echo " + tables + "/lib/*/xtables) exec " + tables + "/sbin/iptables-nft \"$@\"\n"
+	for name, program := range map[string]string{
+		"iptables": "iptables-nft", "iptables-save": "iptables-nft-save", "iptables-restore": "iptables-nft-restore",
+		"ip6tables": "ip6tables-nft", "ip6tables-save": "ip6tables-nft-save", "ip6tables-restore": "ip6tables-nft-restore",
+	} {
+		script := "#!/bin/sh\nXTABLES_LIBDIR=$(echo " + tables + "/lib/*/xtables) exec " + tables + "/sbin/" + program + " \"$@\"\n"
+		if err := os.WriteFile(filepath.Join(bin, name), []byte(script), 0o755); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -89,13 +89,15 @@ plugin_dirs = ["%[2]s/usr/lib/cni"]
 		"net.d/10-pods.conflist":             podNetwork,
 		"crictl.yaml":                        "",
 		"bin/crictl":                         crictlScript(dir, c.socket),
-		"bin/iptables":                       iptablesScript(),
 		".config/containers/registries.conf": registries,
 		".config/containers/policy.json":     `{"default": [{"type": "insecureAcceptAnything"}]}`,
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o755); err != nil {
 			return c, err
 		}
+	}
+	if err := writeIptables(bin); err != nil {
+		return c, err
 	}
 	return c, startDaemon(t, dir+"/crio.log", bin,
 		[]string{"env", "HOME=" + dir, filepath.Join(*crioDir, "crio"), "--config", dir + "/crio.conf", "--config-dir", ""},
