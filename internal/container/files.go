@@ -23,16 +23,25 @@ func newFiles(listen, preserve int) (*files, error) {
 	f := &files{list: make([]uintptr, 0, 16)}
 	for fd := range 3 + listen + preserve {
 		if fd >= 3 {
-			if _, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err != nil && fd < 3+listen {
+			if open := inherited(fd); !open && fd < 3+listen {
 				f.list = append(f.list, none)
 				continue
-			} else if err != nil {
+			} else if !open {
 				return nil, &Error{Op: "--preserve-fds", Subject: strconv.Itoa(preserve), Err: errDescriptorClosed(fd)}
 			}
 		}
 		f.list = append(f.list, uintptr(fd))
 	}
 	return f, nil
+}
+
+// inherited reports whether fd came from the caller. A number that the caller
+// left closed may be one of this process's own by now, like that of the state
+// folder, which the container must not get; all of those close on exec, and what
+// came through an exec does not.
+func inherited(fd int) bool {
+	flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
+	return err == nil && flags&unix.FD_CLOEXEC == 0
 }
 
 // add gives the stage fd and returns its number there. The runtime's copy is
