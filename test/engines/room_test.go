@@ -27,6 +27,7 @@ import (
 const (
 	roomVariable = "OSTIA_ENGINES_ROOM" // which of the room's processes this is
 	roomDir      = "/run/engines"       // scratch inside: short, for the sockets in it
+	networkDir   = "/var/lib/cni"       // where network plugins note addresses, whatever an engine's files are
 )
 
 // enterRoom runs this test binary inside a new room and returns its exit
@@ -39,6 +40,9 @@ func enterRoom() (status int, err error) {
 	defer os.RemoveAll(dir)
 	if err := os.Chmod(dir, 0o755); err != nil {
 		return 0, err
+	}
+	if os.Mkdir(networkDir, 0o700) == nil { // to mount on
+		defer os.Remove(networkDir)
 	}
 	trees, err := hierarchies()
 	if err != nil {
@@ -255,6 +259,7 @@ func arrangeMounts(dir string, trees []hierarchy) error {
 		{"run", "/run", "tmpfs", shm, "mode=755"},
 		{"/proc/self/fd/" + strconv.Itoa(scratch), roomDir, "", syscall.MS_BIND, ""},
 		{unpackedDir(), packagesDir, "", syscall.MS_BIND, ""},
+		{"cni", networkDir, "tmpfs", shm, "mode=700"},
 	}
 	if trees[0].mountPoint != "/sys/fs/cgroup" { // a folder of hierarchies
 		steps = append(steps, mount{"tmpfs", "/sys/fs/cgroup", "tmpfs", 0, "mode=755"})
