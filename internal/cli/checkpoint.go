@@ -19,7 +19,7 @@ var checkpointCommand = command{
 		"here or on another host. The container is deleted then, unless it is left running. It needs root and the program criu. What goes wrong " +
 		"is in dump.log, in the work path. Without --network-lock and without iptables on this host, nftables locks the network meanwhile. " +
 		"The annotation org.criu.config names a configuration file for CRIU, whose settings come over these flags; without it " +
-		"/etc/criu/ostia.conf or else /etc/criu/runc.conf is read.",
+		"the first that is there of ostia.conf, crun.conf and runc.conf in /etc/criu is read.",
 	flags: []flag{
 		imagePathFlag, workPathFlag,
 		{name: "parent-path", kind: text, value: "DIR", help: "the images of an earlier pre-dump, relative to the image path: only what has changed since is written"},

@@ -225,8 +225,10 @@ func criuConfig(s *spec.Spec) string {
 	if path, given := s.Annotations[criuAnnotation]; given {
 		return path
 	}
-	if unix.Access("/etc/criu/ostia.conf", unix.F_OK) == nil {
-		return "/etc/criu/ostia.conf"
+	for _, path := range [...]string{"/etc/criu/ostia.conf", "/etc/criu/crun.conf"} { // crun's before runc's, as crun does
+		if unix.Access(path, unix.F_OK) == nil {
+			return path
+		}
 	}
 	return "/etc/criu/runc.conf"
 }
