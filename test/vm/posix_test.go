@@ -71,7 +71,7 @@ func onExt4(t *testing.T) string {
 	}
 	image, dir := filepath.Join(t.TempDir(), "ext4"), t.TempDir()
 	check(t, os.WriteFile(image, nil, 0o600))
-	check(t, os.Truncate(image, 512<<20))
+	check(t, os.Truncate(image, 3<<30))
 	for _, c := range [][]string{{"modprobe", "loop"}, {"mkfs.ext4", "-q", image}, {"mount", "-o", "loop", image, dir}, {"rmdir", dir + "/lost+found"}} {
 		if out, err := exec.Command(c[0], c[1:]...).CombinedOutput(); err != nil {
 			t.Fatalf("%v: %v: %s", c, err, out)
