@@ -113,7 +113,7 @@ func (f *field) describe(path string) error {
 	if err != nil {
 		return err
 	}
-	config, sysctls, err := guest.Config(text, func(path string) (string, error) { return path, nil })
+	config, sysctls, err := guest.Config(text, "machine", func(path string) (string, error) { return path, nil })
 	if err != nil {
 		return err
 	}

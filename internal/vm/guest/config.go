@@ -22,8 +22,9 @@ const (
 
 // Config is the configuration for the guest, and the sysctls of its network.
 // resolve gives the place in the container's tree that a path leads to, as the
-// host sees it.
-func Config(host []byte, resolve func(string) (string, error)) ([]byte, []Sysctl, error) {
+// host sees it, and hostname is that of the container's namespace, which may be
+// a pod's.
+func Config(host []byte, hostname string, resolve func(string) (string, error)) ([]byte, []Sysctl, error) {
 	d := json.NewDecoder(bytes.NewReader(host))
 	d.UseNumber() // a 64-bit rlimit is no float64
 	var c map[string]any
@@ -41,6 +42,7 @@ func Config(host []byte, resolve func(string) (string, error)) ([]byte, []Sysctl
 		return nil, nil, err
 	}
 	c["mounts"] = mounts
+	c["hostname"] = hostname
 	linux(object(c, "linux"))
 	sysctls := networkSysctls(object(object(c, "linux"), "sysctl"))
 	process(object(c, "process"))
@@ -84,7 +86,7 @@ func linux(l map[string]any) {
 		}
 		kept = append(kept, map[string]any{"type": m["type"]})
 	}
-	for _, always := range []string{"pid", "mount"} {
+	for _, always := range []string{"pid", "mount", "uts"} {
 		if !hasType(kept, always) {
 			kept = append(kept, map[string]any{"type": always})
 		}

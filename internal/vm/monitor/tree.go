@@ -42,7 +42,11 @@ func serve(root int) (*virtiofs.Server, error) {
 
 // describe is what the agent is told.
 func describe(setup *prepare.Setup, tty *terminal, cards []network.Card) ([]byte, error) {
-	config, sysctls, err := guest.Config([]byte(setup.Config), resolve)
+	var names unix.Utsname
+	if err := unix.Uname(&names); err != nil {
+		return nil, fmt.Errorf("hostname: %w", err)
+	}
+	config, sysctls, err := guest.Config([]byte(setup.Config), unix.ByteSliceToString(names.Nodename[:]), resolve)
 	if err != nil {
 		return nil, err
 	}
