@@ -53,7 +53,7 @@ func (c *creation) openNamespaces(f *files, in *plan.Input, sys *syscall.SysProc
 // takeTree has the stage make its mount namespace of the root's tree where that
 // is enough and the kernel can.
 func takeTree(_ *files, in *plan.Input, sys *syscall.SysProcAttr) error {
-	if in.Tree = in.TreeSuffices() && linux.HasOpenTreeNamespace(); in.Tree {
+	if in.Tree = linux.HasOpenTreeNamespace() && in.TreeSuffices(); in.Tree {
 		in.Cloned &^= unix.CLONE_NEWNS
 		sys.Cloneflags &^= unix.CLONE_NEWNS
 	}

@@ -39,7 +39,7 @@ func (c *compiler) maskedPaths() {
 		usedNull = c.Cell()
 	}
 	cloneMount := stage.Imm(unix.OPEN_TREE_CLONE | unix.OPEN_TREE_CLOEXEC | unix.AT_EMPTY_PATH)
-	// use takes a detached mount itself the first time and clones of it after.
+	// use takes a detached mount itself the first time and a clone of it after.
 	// Before Linux 6.15 a detached mount cannot be cloned. Nor is one to be left
 	// detached: taking it apart at its descriptor's close waits for an RCU grace
 	// period, 0.1 ms.

@@ -49,7 +49,7 @@ func (c *compiler) namespaces() error {
 	}
 	fresh &= flagMask &^ c.in.Cloned
 	if c.in.Tree {
-		fresh &^= unix.CLONE_NEWNS // mountRoot makes it
+		fresh &^= unix.CLONE_NEWNS // treeNamespace makes it
 	}
 
 	// A new user namespace comes after what the host's root is to join, and

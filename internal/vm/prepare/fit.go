@@ -28,8 +28,7 @@ const (
 
 // fit finds out whether this KVM runs this kernel, by running it until it
 // prints, or makes its first access to a device if it has no early console, for
-// which it takes longer. A good
-// answer is kept until the host boots anew.
+// which it takes longer. A good answer is kept until the host boots anew.
 func (e *entry) fit(device *os.File, bare bool) error {
 	id, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	if err != nil {
@@ -61,8 +60,7 @@ func (e *entry) fit(device *os.File, bare bool) error {
 		case <-sign.seen:
 			alive = true
 		case <-often.C:
-			alive = bare && m.Exits.Load() > 0
-			if used()-began > bound {
+			if alive = bare && m.Exits.Load() > 0; !alive && used()-began > bound {
 				err = ErrUnfit
 			}
 		case <-m.Ended():
