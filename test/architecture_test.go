@@ -41,11 +41,11 @@ var arrows = map[string][]string{
 	"internal/typo":      {},
 
 	"internal/vm/acpi":      {},
-	"internal/vm/agent":     {"entrypoint", "internal/container", "internal/netlink", "internal/vm/guest", "internal/vm/initramfs", "internal/vm/wire"},
+	"internal/vm/agent":     {"entrypoint", "internal/container", "internal/json", "internal/netlink", "internal/vm/guest", "internal/vm/initramfs", "internal/vm/wire"},
 	"internal/vm/balloon":   {"internal/vm/virtio"},
 	"internal/vm/entropy":   {"internal/vm/virtio"},
 	"internal/vm/boot":      {"internal/vm/kvm", "internal/vm/memory"},
-	"internal/vm/guest":     {"internal/plan"},
+	"internal/vm/guest":     {"internal/json", "internal/plan"},
 	"internal/vm/initramfs": {"internal/vm/kernel"},
 	"internal/vm/kernel":    {},
 	"internal/vm/kvm":       {},
@@ -60,7 +60,7 @@ var arrows = map[string][]string{
 	"internal/vm/virtiofs":  {"internal/linux", "internal/vm/virtio"},
 	"internal/vm/virtionet": {"internal/vm/virtio"},
 	"internal/vm/vsock":     {"internal/vm/virtio"},
-	"internal/vm/wire":      {},
+	"internal/vm/wire":      {"internal/json"},
 }
 
 // Linked modules, each with its reason in docs/dependencies.md.

@@ -43,6 +43,20 @@ func TestCreate(t *testing.T) {
 	nothingLeft(t, id)
 }
 
+// What is asked while the guest boots is answered when its entry point runs.
+func TestAskedEarly(t *testing.T) {
+	dir := bundle(t, "sleep 1000", nil)
+	id := name(t)
+	ostia(t, "", "create", "--bundle", dir, id).want(t, 0, "")
+	ostia(t, "", "start", id).want(t, 0, "")
+	ostia(t, "", "exec", id, "echo", "here").want(t, 0, "here\n")
+	if r := ostia(t, "", "ps", id); r.status != 0 || !strings.Contains(r.stdout, "sleep 1000") {
+		t.Errorf("ps: exit status %d, stdout %q, stderr %q", r.status, r.stdout, r.stderr)
+	}
+	ostia(t, "", "delete", "--force", id).want(t, 0, "")
+	nothingLeft(t, id)
+}
+
 // The entry point is judged before there is a machine, as in a container.
 func TestVerdicts(t *testing.T) {
 	for _, c := range []struct {
@@ -69,12 +83,14 @@ func TestVerdicts(t *testing.T) {
 }
 
 // Whatever else a configuration says of a container is done: hooks on the host at
-// their times, and sysctls, paths and system calls in the guest, whose clock is KVM's.
+// their times, and sysctls, paths and system calls in the guest, whose clock is KVM's;
+// and parameters of its kernel, as this one, that modules must be signed.
 func TestMakeup(t *testing.T) {
 	full(t)
 	hooks := t.TempDir() + "/hooks"
 	dir := bundle(t, `cat /sys/devices/system/clocksource/clocksource0/available_clocksource | grep -c kvm-clock; cat /proc/sys/kernel/msgmax
-cat /etc/masked | wc -c; echo x >/etc/readonly || echo refused; mkdir /tmp/x || echo filtered; exit 4`, func(c object) {
+cat /etc/masked | wc -c; echo x >/etc/readonly || echo refused; mkdir /tmp/x || echo filtered; cat /sys/module/module/parameters/sig_enforce; exit 4`, func(c object) {
+		c["vm"] = object{"kernel": object{"parameters": []string{"module.sig_enforce=1"}}}
 		l := c["linux"].(object)
 		l["sysctl"] = object{"kernel.msgmax": "7777"}
 		l["maskedPaths"], l["readonlyPaths"] = []string{"/etc/masked"}, []string{"/etc/readonly"}
@@ -87,7 +103,7 @@ cat /etc/masked | wc -c; echo x >/etc/readonly || echo refused; mkdir /tmp/x || 
 	})
 	check(t, os.WriteFile(dir+"/rootfs/etc/masked", []byte("secret"), 0o644))
 	check(t, os.WriteFile(dir+"/rootfs/etc/readonly", nil, 0o644))
-	ostia(t, "", "run", "--bundle", dir, name(t)).want(t, 4, "1\n7777\n0\nrefused\nfiltered\n")
+	ostia(t, "", "run", "--bundle", dir, name(t)).want(t, 4, "1\n7777\n0\nrefused\nfiltered\nY\n")
 	if text, err := os.ReadFile(hooks); err != nil || string(text) != "prestart\ncreateRuntime\npoststart\npoststop\n" {
 		t.Errorf("hooks %q, %v", text, err)
 	}

@@ -5,9 +5,9 @@
 package agent
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"os/signal"
@@ -32,11 +32,12 @@ type agent struct {
 
 	mu       sync.Mutex
 	sessions map[uint32]*session
+	started  chan struct{} // closed when the entry point has started, or failed to
 }
 
 // Main never returns: the monitor ends the machine.
 func Main() {
-	a := &agent{sessions: map[uint32]*session{}}
+	a := &agent{sessions: map[uint32]*session{}, started: make(chan struct{})}
 	// What a process sends to init is not for us. Caught and dropped: what is
 	// ignored would be so in every process of the guest. SIGCHLD is the reaper's.
 	signal.Notify(make(chan os.Signal, 1), unix.SIGHUP, unix.SIGINT, unix.SIGTERM, unix.SIGQUIT, unix.SIGPIPE)
@@ -67,7 +68,7 @@ func (a *agent) prepare() error {
 	if err != nil {
 		return err
 	}
-	if err := json.Unmarshal(text, &a.machine); err != nil {
+	if a.machine, err = guest.ParseMachine(string(text)); err != nil {
 		return fmt.Errorf("%s: %w", initramfs.Config, err)
 	}
 	if err := modules("/" + initramfs.Modules); err != nil {
@@ -166,14 +167,15 @@ func modules(dir string) error {
 	return load(files)
 }
 
-// openModules opens a folder's files, and leaves them no name: the memory that
+// openModules opens a folder's files, if there is one, and leaves them no name: the memory that
 // they take is free once they are closed.
 func openModules(dir string) (files []*os.File, err error) {
-	paths, err := filepath.Glob(dir + "/*")
-	if err != nil {
+	entries, err := os.ReadDir(dir) // by name
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
-	for _, path := range paths {
+	for _, e := range entries {
+		path := dir + "/" + e.Name()
 		f, err := os.Open(path)
 		if err != nil {
 			return nil, err
@@ -187,8 +189,14 @@ func openModules(dir string) (files []*os.File, err error) {
 func load(files []*os.File) error {
 	for _, f := range files {
 		err := unix.FinitModule(int(f.Fd()), "", 0)
+		if err == unix.EKEYREJECTED || err == unix.EPERM { // module.sig_enforce, lockdown
+			var signed []byte
+			if signed, err = io.ReadAll(f); err == nil {
+				err = unix.InitModule(append(signed, initramfs.MarkEnd...), "")
+			}
+		}
 		f.Close()
-		if err != nil && err != unix.EEXIST {
+		if err != nil && !errors.Is(err, unix.EEXIST) {
 			return fmt.Errorf("module %s: %w", filepath.Base(f.Name()), err)
 		}
 	}

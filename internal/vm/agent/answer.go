@@ -14,6 +14,7 @@ import (
 
 // answer answers a question about the container.
 func (a *agent) answer(m *wire.Message) {
+	<-a.started
 	text, err := ask(m)
 	reply := &wire.Message{Kind: wire.Answer, Session: m.Session, Text: text}
 	if err != nil {

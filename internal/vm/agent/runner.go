@@ -1,7 +1,6 @@
 package agent
 
 import (
-	"encoding/json"
 	"errors"
 	"os"
 	"strconv"
@@ -9,6 +8,7 @@ import (
 
 	"ostia/entrypoint"
 	runtime "ostia/internal/container"
+	"ostia/internal/json"
 )
 
 // outcome is what a runner tells the agent.
@@ -16,6 +16,33 @@ type outcome struct {
 	PID    int
 	Reason string // why the process did not start
 	Status int    // and the exit status for that
+}
+
+func (o *outcome) text() []byte {
+	e := json.NewEncoder("")
+	e.Object(func() {
+		e.Key("pid").Int(int64(o.PID))
+		e.Key("reason").String(o.Reason)
+		e.Key("status").Int(int64(o.Status))
+	})
+	return e.Bytes()
+}
+
+func parseOutcome(text string) (o outcome, err error) {
+	d := json.NewDecoder(text)
+	d.Object(func(key string) {
+		switch key {
+		case "pid":
+			o.PID = int(d.Int(32))
+		case "reason":
+			o.Reason = d.String()
+		case "status":
+			o.Status = int(d.Int(32))
+		default:
+			d.Skip()
+		}
+	})
+	return o, d.End()
 }
 
 // The runner's arguments: `runner run CONSOLE`, `runner exec CONSOLE PROCESS`;
@@ -55,11 +82,7 @@ func Runner(args []string) int {
 			o.Status = verdict.Status
 		}
 	}
-	b, err := json.Marshal(o)
-	if err == nil {
-		_, err = os.NewFile(outcomeFD, "outcome").Write(b)
-	}
-	if err != nil {
+	if _, err = os.NewFile(outcomeFD, "outcome").Write(o.text()); err != nil {
 		return 1
 	}
 	return 0

@@ -1,7 +1,6 @@
 package agent
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -48,7 +47,13 @@ func (s *session) run(m *wire.Message) {
 		delete(a.sessions, s.id)
 		a.mu.Unlock()
 	}()
+	if s.id != 0 {
+		<-a.started // an exec may come while the guest boots
+	}
 	ended, o := s.start(m)
+	if s.id == 0 {
+		close(a.started)
+	}
 	if o.Reason != "" {
 		a.send(&wire.Message{Kind: wire.Failed, Session: s.id, Reason: o.Reason, Status: uint32(o.Status)})
 		return
@@ -96,7 +101,7 @@ func (s *session) start(m *wire.Message) (<-chan unix.WaitStatus, outcome) {
 			err = errors.New("the runtime in the guest ended without a word: out of memory?")
 		}
 		if err == nil {
-			err = json.Unmarshal(text, &o)
+			o, err = parseOutcome(string(text))
 		}
 	}
 	if err != nil {

@@ -4,6 +4,7 @@
 package initramfs
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -23,6 +24,7 @@ const (
 	NetworkModules = "n"
 	LateModules    = "l"
 	Config         = "machine.json"
+	MarkEnd        = "\n" // left out of the mark of a signed module
 )
 
 // required modules carry the root and the agent's channel; without the others
@@ -115,6 +117,17 @@ func moduleName(path string) string {
 	return strings.ReplaceAll(name, "-", "_")
 }
 
+// unmarked leaves out the last byte of a module's signature mark, without which
+// a kernel does not look for the signature: to verify one takes longer than all
+// else that loading does, and the modules are as good as the kernel beside them.
+// A kernel that insists gets the byte (Documentation/admin-guide/module-signing.rst).
+func unmarked(content []byte) []byte {
+	if bytes.HasSuffix(content, []byte("~Module signature appended~"+MarkEnd)) {
+		return content[:len(content)-len(MarkEnd)]
+	}
+	return content
+}
+
 // need adds a module, after those that it needs.
 func (s *modules) need(name string) error {
 	if s.done[name] || s.builtin[name] {
@@ -141,6 +154,6 @@ func (s *modules) need(name string) error {
 			return fmt.Errorf("it needs %s: %w", d, err)
 		}
 	}
-	s.order = append(s.order, module{name, content})
+	s.order = append(s.order, module{name, unmarked(content)})
 	return nil
 }

@@ -111,6 +111,9 @@ func run(f Files, signals <-chan os.Signal) (status int, err error) {
 		KVM: f.KVM, Memory: setup.Memory, CPUs: setup.CPUs, Bare: setup.Bare, Nested: setup.Nested,
 		Boot: boot.Config{Kernel: os.NewFile(uintptr(f.Kernel), "kernel"), Cmdline: prepare.Cmdline + setup.Cmdline},
 	}
+	if setup.CPUs == 1 {
+		c.Boot.Cmdline += prepare.SingleCmdline
+	}
 	if setup.Serial {
 		c.Serial, c.Boot.Cmdline = stderr{}, c.Boot.Cmdline+prepare.SerialCmdline
 	}
@@ -136,10 +139,6 @@ func run(f Files, signals <-chan os.Signal) (status int, err error) {
 	if err := restrict(read...); err != nil {
 		return 0, err
 	}
-	// What it took to build the machine is not kept while that runs, and little
-	// is to become of what it needs then.
-	debug.FreeOSMemory()
-	debug.SetGCPercent(50)
 	tr.end("monitor: give up all rights but those to run it")
 	entry := h.session(0, [3]int{0, 1, 2}, setup.Terminal)
 	go h.serve(f.Control)
@@ -175,6 +174,10 @@ func wait(m *machine.Machine, entry *session, tr *trace, dog *watchdog) (int, er
 			tr.running("guest: mount the tree and start the entry point", m)
 			dog.started()
 			started = nil
+			// What it took to build the machine and to boot is not kept while that
+			// runs, and little is to become of what it needs then.
+			debug.SetGCPercent(50)
+			go debug.FreeOSMemory()
 		case <-second.C:
 			if err := dog.tick(); err != nil {
 				return 0, err

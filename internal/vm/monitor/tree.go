@@ -1,7 +1,6 @@
 package monitor
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -55,7 +54,7 @@ func describe(setup *prepare.Setup, tty *terminal, cards []network.Card) ([]byte
 	for _, c := range cards {
 		m.Links = append(m.Links, c.Link)
 	}
-	return json.Marshal(m)
+	return m.Text(), nil
 }
 
 // resolve is the path that a path of the container leads to, without links. A

@@ -5,9 +5,10 @@ package wire
 
 import (
 	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"io"
+
+	"ostia/internal/json"
 )
 
 // The host's vsock ports.
@@ -39,14 +40,74 @@ const (
 // Message is one of them. What does not belong to its kind is zero.
 type Message struct {
 	Kind     Kind
-	Session  uint32 `json:",omitempty"` // 0 is the entry point
-	Process  string `json:",omitempty"` // a process object, as in config.json
-	Terminal bool   `json:",omitempty"`
-	Size     Size   `json:",omitzero"`
-	Number   int    `json:",omitempty"`
-	Status   uint32 `json:",omitempty"`
-	Reason   string `json:",omitempty"`
-	Text     string `json:",omitempty"`
+	Session  uint32 // 0 is the entry point
+	Process  string // a process object, as in config.json
+	Terminal bool
+	Size     Size
+	Number   int
+	Status   uint32
+	Reason   string
+	Text     string
+}
+
+// text is the message as JSON, by the members' names in lower case.
+func (m *Message) text() []byte {
+	e := json.NewEncoder("")
+	e.Object(func() {
+		for _, s := range [...]struct{ name, value string }{{"kind", string(m.Kind)}, {"process", m.Process}, {"reason", m.Reason}, {"text", m.Text}} {
+			if s.value != "" {
+				e.Key(s.name).String(s.value)
+			}
+		}
+		for _, n := range [...]struct {
+			name  string
+			value uint32
+		}{{"session", m.Session}, {"status", m.Status}, {"rows", uint32(m.Size.Rows)}, {"columns", uint32(m.Size.Columns)}} {
+			if n.value != 0 {
+				e.Key(n.name).Uint(uint64(n.value))
+			}
+		}
+		if m.Number != 0 {
+			e.Key("number").Int(int64(m.Number))
+		}
+		if m.Terminal {
+			e.Key("terminal").Bool(true)
+		}
+	})
+	return e.Bytes()
+}
+
+// parse reads a message. What is not known is passed over.
+func parse(text string) (*Message, error) {
+	m := new(Message)
+	d := json.NewDecoder(text)
+	d.Object(func(key string) {
+		switch key {
+		case "kind":
+			m.Kind = Kind(d.String())
+		case "process":
+			m.Process = d.String()
+		case "reason":
+			m.Reason = d.String()
+		case "text":
+			m.Text = d.String()
+		case "session":
+			m.Session = uint32(d.Uint(32))
+		case "status":
+			m.Status = uint32(d.Uint(32))
+		case "rows":
+			m.Size.Rows = uint16(d.Uint(16))
+		case "columns":
+			m.Size.Columns = uint16(d.Uint(16))
+		case "number":
+			m.Number = int(d.Int(32))
+		case "terminal":
+			m.Terminal = d.Bool()
+		default:
+			d.Skip()
+		}
+	})
+	return m, d.End()
 }
 
 // Size is that of a terminal.
@@ -59,15 +120,12 @@ var errLength = errors.New("a message of a length that none has")
 
 // Write sends m with one write.
 func Write(w io.Writer, m *Message) error {
-	text, err := json.Marshal(m)
-	if err != nil {
-		return err
-	}
+	text := m.text()
 	if len(text) > maxMessage {
 		return errLength
 	}
 	b := binary.LittleEndian.AppendUint32(make([]byte, 0, 4+len(text)), uint32(len(text)))
-	_, err = w.Write(append(b, text...))
+	_, err := w.Write(append(b, text...))
 	return err
 }
 
@@ -85,8 +143,7 @@ func Read(r io.Reader) (*Message, error) {
 	if _, err := io.ReadFull(r, text); err != nil {
 		return nil, err
 	}
-	m := new(Message)
-	return m, json.Unmarshal(text, m)
+	return parse(string(text))
 }
 
 // Stream is the head of a connection to StreamPort: whose stdio follows.
