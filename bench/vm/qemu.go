@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
-
 	"fmt"
 	"io"
 	"os"
@@ -35,7 +33,7 @@ const (
 // command line; as its manual has it, with the type that that proposes and no
 // more of a command line than the initramfs needs.
 func (f *field) qemuArgs(who, dir string) []string {
-	machine, cmdline := f.machine, prepare.Cmdline
+	machine, cmdline := f.machine, prepare.Cmdline+prepare.SingleCmdline
 	if who == isManual {
 		machine, cmdline = manualType, manualCmdline
 	}
@@ -117,10 +115,7 @@ func (f *field) describe(path string) error {
 	if err != nil {
 		return err
 	}
-	machine, err := json.Marshal(guest.Machine{Config: string(config), Sysctls: sysctls})
-	if err != nil {
-		return err
-	}
+	machine := guest.Machine{Config: string(config), Sysctls: sysctls}
 	archive, err := os.ReadFile(f.initrd)
 	if err != nil {
 		return err
@@ -128,7 +123,7 @@ func (f *field) describe(path string) error {
 	for len(archive)%4 != 0 {
 		archive = append(archive, 0)
 	}
-	return os.WriteFile(path, append(archive, initramfs.Extra(machine)...), 0o600)
+	return os.WriteFile(path, append(archive, initramfs.Extra(machine.Text())...), 0o600)
 }
 
 // hear listens for the agents of QEMU's guests, as ostia's monitor does, and

@@ -84,6 +84,12 @@ func TestSize(t *testing.T) {
 	}).want(t, 0, "small\n4\n")
 }
 
+// The most processors that a machine may have.
+func TestMostProcessors(t *testing.T) {
+	full(t)
+	runScript(t, "", "nproc", func(c object) { annotate(c, "krun.cpus", "16") }).want(t, 0, "16\n")
+}
+
 // An image's own wishes are not read.
 func TestImageHasNoSay(t *testing.T) {
 	full(t)
