@@ -30,6 +30,7 @@ behaviour = $(filter-out test/engines,$(sort $(BEHAVIOUR)))
 all: build/overlay.json
 	@$(BUILD) -o ostia ./cmd/ostia
 	@$(BUILD) -o ostia-vmm ./cmd/ostia-vmm
+	@$(BUILD) -o ostia-kernel ./cmd/ostia-kernel
 	@$(BUILD) -o ostia-criu ./cmd/ostia-criu
 
 build/overlay.json: FORCE
@@ -256,7 +257,7 @@ lint: $(LINT)
 	@$(LINT) run ./...
 
 install: all
-	@install -D -m 755 -t $(DESTDIR)$(PREFIX)/bin ostia ostia-vmm ostia-criu
+	@install -D -m 755 -t $(DESTDIR)$(PREFIX)/bin ostia ostia-vmm ostia-kernel ostia-criu
 	@install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man1 docs/man/*.1
 	@install -D -m 644 completions/ostia.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/ostia
 	@install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/zsh/vendor-completions completions/_ostia
@@ -268,4 +269,4 @@ deb: all
 	@packaging/deb $(DEB)
 
 clean:
-	rm -rf ostia ostia-vmm ostia-criu build
+	rm -rf ostia ostia-vmm ostia-kernel ostia-criu build

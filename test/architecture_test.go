@@ -14,6 +14,7 @@ import (
 var arrows = map[string][]string{
 	"cmd/ostia":          {"internal/cli"},
 	"cmd/ostia-criu":     {"internal/cli", "internal/criu"},
+	"cmd/ostia-kernel":   {"internal/vm/image", "internal/vm/kernel"},
 	"cmd/ostia-vmm":      {"internal/vm/agent", "internal/vm/monitor", "internal/vm/prepare"},
 	"entrypoint":         {"internal/linux"},
 	"internal/cgroup":    {"internal/file", "internal/linux", "internal/mountinfo", "internal/spec"},
@@ -46,7 +47,8 @@ var arrows = map[string][]string{
 	"internal/vm/entropy":   {"internal/vm/virtio"},
 	"internal/vm/boot":      {"internal/vm/kvm", "internal/vm/memory"},
 	"internal/vm/guest":     {"internal/json", "internal/plan"},
-	"internal/vm/initramfs": {"internal/vm/kernel"},
+	"internal/vm/image":     {"internal/vm/initramfs", "internal/vm/kernel"},
+	"internal/vm/initramfs": {},
 	"internal/vm/kernel":    {},
 	"internal/vm/kvm":       {},
 	"internal/vm/machine":   {"internal/vm/acpi", "internal/vm/boot", "internal/vm/kvm", "internal/vm/memory", "internal/vm/mptable", "internal/vm/virtio"},
@@ -55,7 +57,7 @@ var arrows = map[string][]string{
 	"internal/vm/monitor": {"internal/program", "internal/seccomp", "internal/spec", "internal/state", "internal/vm/balloon", "internal/vm/boot", "internal/vm/entropy", "internal/vm/guest", "internal/vm/initramfs", "internal/vm/kvm", "internal/vm/machine",
 		"internal/vm/network", "internal/vm/prepare", "internal/vm/virtio", "internal/vm/virtiofs", "internal/vm/virtionet", "internal/vm/vsock", "internal/vm/wire"},
 	"internal/vm/network":   {"internal/netlink", "internal/vm/guest", "internal/vm/virtionet"},
-	"internal/vm/prepare":   {"internal/vm/boot", "internal/vm/initramfs", "internal/vm/kernel", "internal/vm/kvm", "internal/vm/machine"},
+	"internal/vm/prepare":   {"internal/program", "internal/vm/boot", "internal/vm/kernel", "internal/vm/kvm", "internal/vm/machine"},
 	"internal/vm/virtio":    {"internal/vm/kvm", "internal/vm/memory"},
 	"internal/vm/virtiofs":  {"internal/linux", "internal/vm/virtio"},
 	"internal/vm/virtionet": {"internal/vm/virtio"},
@@ -66,8 +68,8 @@ var arrows = map[string][]string{
 // Linked modules, each with its reason in docs/dependencies.md.
 var modules = []string{"golang.org/x/sys"}
 
-// What only ostia-vmm links, with its reasons in the same place.
-var machineModules = []string{"golang.org/x/sys", "github.com/klauspost/compress", "github.com/pierrec/lz4/v4", "github.com/ulikunitz/xz"}
+// What only ostia-kernel links, with its reasons in the same place.
+var kernelModules = []string{"golang.org/x/sys", "github.com/klauspost/compress", "github.com/pierrec/lz4/v4", "github.com/ulikunitz/xz"}
 
 // What only ostia-criu links.
 var criuModules = []string{"golang.org/x/sys", "github.com/checkpoint-restore/go-criu/v8", "github.com/aperturerobotics/protobuf-go-lite"}
@@ -109,7 +111,7 @@ func TestArchitectureLinked(t *testing.T) {
 }
 
 func TestArchitectureLinkedOthers(t *testing.T) {
-	for program, modules := range map[string][]string{"ostia-vmm": machineModules, "ostia-criu": criuModules} {
+	for program, modules := range map[string][]string{"ostia-vmm": modules, "ostia-kernel": kernelModules, "ostia-criu": criuModules} {
 		for line := range lines(t, "list", "-deps", "-f", "{{with .Module}}{{.Path}}{{end}}", "ostia/cmd/"+program) {
 			if module := strings.TrimSpace(line); module != "" && module != "ostia" && !slices.Contains(modules, module) {
 				t.Errorf("cmd/%s links the module %s: add it here and to docs/dependencies.md with its reason, or leave it out", program, module)

@@ -72,7 +72,7 @@ func hash(t *testing.T, path string) string {
 // binaries and the same package, to the byte.
 func TestReproducible(t *testing.T) {
 	one, two := copySources(t), copySources(t)
-	artefacts := []string{"ostia", "ostia-vmm", "ostia-criu"}
+	artefacts := []string{"ostia", "ostia-vmm", "ostia-kernel", "ostia-criu"}
 	_, err := exec.LookPath("dpkg-deb")
 	if err == nil {
 		artefacts = append(artefacts, "build/ostia.deb")
@@ -120,7 +120,7 @@ func TestDebianPackage(t *testing.T) {
 	if out := run(t, root, filepath.Join(root, "usr/bin/ostia"), "--version"); !strings.HasPrefix(out, "ostia version ") {
 		t.Error(out)
 	}
-	for _, path := range []string{"usr/bin/ostia-vmm", "usr/bin/ostia-criu", "usr/share/man/man1/ostia-run.1.gz", "usr/share/bash-completion/completions/ostia",
+	for _, path := range []string{"usr/bin/ostia-vmm", "usr/bin/ostia-kernel", "usr/bin/ostia-criu", "usr/share/man/man1/ostia-run.1.gz", "usr/share/bash-completion/completions/ostia",
 		"usr/share/zsh/vendor-completions/_ostia", "usr/share/fish/vendor_completions.d/ostia.fish", "usr/share/doc/ostia/README.md.gz"} {
 		if info, err := os.Stat(filepath.Join(root, path)); err != nil || info.Size() == 0 {
 			t.Errorf("%s: %v", path, err)

@@ -17,9 +17,11 @@ func TestMachines(t *testing.T) {
 		kvm.Close()
 	}
 	s := prepare(t)
-	program, err := os.ReadFile(filepath.Join(filepath.Dir(os.Getenv("RUNTIME")), "ostia-vmm"))
-	check(t, err)
-	check(t, os.WriteFile(s.runtime+"-vmm", program, 0o755))
+	for _, part := range []string{"-vmm", "-kernel"} {
+		program, err := os.ReadFile(filepath.Join(filepath.Dir(os.Getenv("RUNTIME")), "ostia"+part))
+		check(t, err)
+		check(t, os.WriteFile(s.runtime+part, program, 0o755))
+	}
 	krun := filepath.Join(roomDir, "krun")
 	check(t, os.Symlink(s.runtime, krun))
 	path := func(command string) []string {

@@ -1,5 +1,5 @@
 // Package kernel finds a kernel for the guest among those that are installed
-// on the host, and unpacks it to the ELF file that the monitor boots.
+// on the host.
 package kernel
 
 import (
@@ -22,6 +22,13 @@ type Kernel struct {
 	Modules string // folder of its modules, as /lib/modules/VERSION; "" for none
 	Bare    bool   // it takes neither an initramfs nor ACPI: libkrunfw's
 }
+
+// MaxSize bounds what a kernel or a module is, unpacked: the largest kernels of
+// distributions have some 80 MiB.
+const MaxSize = 512 << 20
+
+// ErrFormat is a file that is no kernel.
+var ErrFormat = errors.New("neither a bzImage nor an ELF vmlinux")
 
 // ErrNone says that no installed kernel was found.
 var ErrNone = errors.New("no kernel for the guest: install one (/boot/vmlinuz-VERSION and /lib/modules/VERSION), or name it in the annotation org.ostia.vm.kernel")
@@ -73,7 +80,7 @@ func at(path string) (Kernel, error) {
 	}
 	k := Kernel{Path: path}
 	if e, err := elf.NewFile(f); err == nil && e.Type == elf.ET_DYN {
-		if _, _, err := bundle(e); err != nil {
+		if _, _, err := Bundle(e); err != nil {
 			return Kernel{}, fmt.Errorf("guest kernel %s: %w", path, err)
 		}
 		k.Bare = true
@@ -89,6 +96,12 @@ func at(path string) (Kernel, error) {
 	return k, nil
 }
 
+// IsELF reports whether a file begins as an ELF file does.
+func IsELF(b []byte) bool { return bytes.HasPrefix(b, []byte("\x7fELF")) }
+
+// headerMagic is where a bzImage says that it is one (Documentation/arch/x86/boot.rst).
+const headerMagic = 0x202
+
 // release is a kernel's version, as in its bzImage header or in the banner of a
 // vmlinux; "" if a vmlinux has none.
 func release(f *os.File) (string, error) {
@@ -97,11 +110,11 @@ func release(f *os.File) (string, error) {
 	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
 		return "", err
 	}
-	if isELF(head[:n]) {
+	if IsELF(head[:n]) {
 		return banner(f)
 	}
-	if n < payloadLength+4 || string(head[headerMagic:headerMagic+4]) != "HdrS" {
-		return "", errFormat
+	if n < headerMagic+4 || string(head[headerMagic:headerMagic+4]) != "HdrS" {
+		return "", ErrFormat
 	}
 	const versionPointer = 0x20e
 	var text [256]byte
@@ -142,26 +155,4 @@ func firstWord(b []byte) (string, error) {
 		return "", errors.New("its header holds no version")
 	}
 	return word, nil
-}
-
-// Unpack writes the ELF kernel to w. A kernel that is one already is reported
-// by false, and nothing is written.
-func (k Kernel) Unpack(w io.Writer) (packed bool, err error) {
-	b, err := os.ReadFile(k.Path)
-	if err != nil {
-		return false, fmt.Errorf("guest kernel: %w", err)
-	}
-	if k.Bare {
-		if err := unpackBundle(w, b); err != nil {
-			return true, fmt.Errorf("guest kernel %s: %w", k.Path, err)
-		}
-		return true, nil
-	}
-	if isELF(b) {
-		return false, nil
-	}
-	if err := unpack(w, b); err != nil {
-		return true, fmt.Errorf("guest kernel %s: %w", k.Path, err)
-	}
-	return true, nil
 }

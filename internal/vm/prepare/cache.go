@@ -1,16 +1,15 @@
 package prepare
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 
-	"ostia/internal/vm/initramfs"
+	"ostia/internal/program"
 	"ostia/internal/vm/kernel"
 
 	"golang.org/x/sys/unix"
@@ -25,8 +24,8 @@ type entry struct {
 
 // The files of an entry.
 const (
-	kernelFile = "vmlinux"
-	initrdFile = "initramfs" // a folder for a kernel that takes none
+	kernelFile = "vmlinux"   // as package image has it, which is not linked here
+	initrdFile = "initramfs" // likewise
 	fitFile    = "fit-"      // and the id of the host's boot
 )
 
@@ -42,7 +41,16 @@ func open(k kernel.Kernel) (*entry, error) {
 		return nil, fmt.Errorf("guest kernel: %w", err)
 	}
 	defer source.Close()
-	name, err := nameOf(k, source, self)
+	files := []*os.File{source, self}
+	if k.Modules != "" {
+		modules, err := os.Open(k.Modules)
+		if err != nil {
+			return nil, fmt.Errorf("guest kernel: %w", err)
+		}
+		defer modules.Close()
+		files = append(files, modules)
+	}
+	name, err := nameOf(files...)
 	if err != nil {
 		return nil, err
 	}
@@ -56,25 +64,27 @@ func open(k kernel.Kernel) (*entry, error) {
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
-	if err := e.make(cache, k, self); err != nil {
+	if err := e.make(cache, k); err != nil {
 		return nil, fmt.Errorf("cache %s: %w", cache, err)
 	}
 	return e, e.use(k)
 }
 
-// nameOf stands for the contents of kernel and program by what changes whenever
-// they do: hashing both would take longer than all else that a create does.
-func nameOf(k kernel.Kernel, files ...*os.File) (string, error) {
-	id := k.Path + "\n" + k.Modules + "\n"
+// nameOf stands for the contents of kernel, program and modules by what changes
+// whenever they do: hashing them would take longer than all else
+// that a create does.
+func nameOf(files ...*os.File) (string, error) {
+	var name []byte
 	for _, f := range files {
 		var st unix.Stat_t
 		if err := unix.Fstat(int(f.Fd()), &st); err != nil {
-			return "", err
+			return "", fmt.Errorf("%s: %w", f.Name(), err)
 		}
-		id += fmt.Sprintln(st.Dev, st.Ino, st.Size, st.Mtim, st.Ctim)
+		for _, n := range [...]uint64{st.Dev, st.Ino, uint64(st.Size), uint64(st.Mtim.Nano()), uint64(st.Ctim.Nano())} {
+			name = append(strconv.AppendUint(name, n, 36), '.')
+		}
 	}
-	sum := sha256.Sum256([]byte(id))
-	return hex.EncodeToString(sum[:16]), nil
+	return string(name[:len(name)-1]), nil
 }
 
 // folder is where the entries are. Nobody else may write there.
@@ -114,42 +124,13 @@ func (e *entry) use(k kernel.Kernel) (err error) {
 
 // make makes an entry whole or not at all, and drops those that this kernel or
 // program had before.
-func (e *entry) make(cache string, k kernel.Kernel, self *os.File) error {
+func (e *entry) make(cache string, k kernel.Kernel) error {
 	tmp, err := os.MkdirTemp(cache, ".new-")
 	if err != nil {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(tmp) }() // gone when all went well
-	w, err := os.Create(filepath.Join(tmp, kernelFile))
-	if err != nil {
-		return err
-	}
-	holes := &sparse{file: w}
-	packed, err := k.Unpack(holes)
-	if err == nil {
-		err = w.Truncate(holes.at)
-	}
-	if err := errors.Join(err, w.Close()); err != nil {
-		return err
-	}
-	if !packed {
-		if err := os.Remove(w.Name()); err != nil {
-			return err
-		}
-	}
-	agent, err := os.ReadFile(self.Name())
-	if err != nil {
-		return err
-	}
-	if k.Bare {
-		err = makeRoot(filepath.Join(tmp, initrdFile), agent)
-	} else {
-		var archive []byte
-		if archive, err = initramfs.Make(agent, k); err == nil {
-			err = os.WriteFile(filepath.Join(tmp, initrdFile), archive, 0o600)
-		}
-	}
-	if err != nil {
+	if err := run(maker, k.Path, "/proc/"+strconv.Itoa(os.Getpid())+"/exe", tmp); err != nil {
 		return err
 	}
 	if err := os.Rename(tmp, e.dir); err != nil && !errors.Is(err, fs.ErrExist) {
@@ -158,14 +139,27 @@ func (e *entry) make(cache string, k kernel.Kernel, self *os.File) error {
 	return e.prune(cache)
 }
 
-// makeRoot makes the root of a guest whose kernel takes no initramfs.
-func makeRoot(root string, agent []byte) error {
-	for _, d := range []string{"", "dev", "proc", "sys", "run", "tmp"} {
-		if err := os.Mkdir(filepath.Join(root, d), 0o755); err != nil {
-			return err
-		}
+// maker is the program that makes an entry's files, beside this one.
+const maker = "ostia-kernel"
+
+// run runs it with three arguments: the kernel, the agent's program and where to.
+func run(name string, args ...string) error {
+	path, err := program.Beside(name)
+	if err != nil {
+		return err
 	}
-	return os.WriteFile(filepath.Join(root, "init"), agent, 0o755)
+	p := program.Program{Path: path, Args: append([]string{name}, args...)}
+	said, status, err := p.Run()
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%s: %w: it belongs beside ostia-vmm: install it there", path, err)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	if status != 0 {
+		return errors.New(program.OneLine(said))
+	}
+	return nil
 }
 
 // kept is how many entries there may be.

@@ -1,4 +1,4 @@
-package kernel
+package image
 
 import (
 	"bytes"
@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"ostia/internal/vm/kernel"
 )
 
 // A libkrunfw's kernel becomes an ELF file of one segment at its address, with
@@ -18,15 +20,15 @@ func TestLibrary(t *testing.T) {
 	copy(image[8:], "\x12\x00\x00\x00Xen\x00") // not behind the size of a name
 	copy(image[page+20:], note)
 	path := filepath.Join(t.TempDir(), "libkrunfw.so.5")
-	if err := os.WriteFile(path, sharedObject(t, bundleSymbol, append(image, 0)), 0o644); err != nil {
+	if err := os.WriteFile(path, sharedObject(t, kernel.BundleSymbol, append(image, 0)), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	k, err := Find(path)
+	k, err := kernel.Find(path)
 	if err != nil || !k.Bare {
 		t.Fatalf("%+v, %v", k, err)
 	}
 	var out bytes.Buffer
-	if packed, err := k.Unpack(&out); !packed || err != nil {
+	if packed, err := unpackKernel(&out, k); !packed || err != nil {
 		t.Fatal(packed, err)
 	}
 	e, err := elf.NewFile(bytes.NewReader(out.Bytes()))
@@ -39,20 +41,20 @@ func TestLibrary(t *testing.T) {
 			t.Errorf("segment %d: %d bytes, %v", i, len(got), err)
 		}
 	}
-	if p := e.Progs[0]; p.Type != elf.PT_LOAD || p.Paddr != bundleAddr {
+	if p := e.Progs[0]; p.Type != elf.PT_LOAD || p.Paddr != kernel.BundleAddr {
 		t.Errorf("%+v", p)
 	}
 
 	if err := os.WriteFile(path, sharedObject(t, "another", image), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Find(path); !errors.Is(err, errLibrary) {
+	if _, err := kernel.Find(path); !errors.Is(err, kernel.ErrLibrary) {
 		t.Errorf("another symbol: %v", err)
 	}
-	if err := os.WriteFile(path, sharedObject(t, bundleSymbol, make([]byte, page)), 0o644); err != nil {
+	if err := os.WriteFile(path, sharedObject(t, kernel.BundleSymbol, make([]byte, page)), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := k.Unpack(&out); err == nil {
+	if _, err := unpackKernel(&out, k); err == nil {
 		t.Error("a kernel without an entry point is unpacked")
 	}
 }

@@ -1,4 +1,4 @@
-package kernel
+package image
 
 import (
 	"bytes"
@@ -7,18 +7,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strings"
+
+	"ostia/internal/vm/kernel"
 
 	"github.com/klauspost/compress/zstd"
 	"github.com/pierrec/lz4/v4"
 	"github.com/ulikunitz/xz"
 )
-
-// maxUnpacked bounds what a file may unpack to: the largest distribution
-// kernels have some 80 MiB.
-const maxUnpacked = 512 << 20
-
-var errFormat = errors.New("neither a bzImage nor an ELF vmlinux")
 
 // Offsets in a bzImage's setup header (Documentation/arch/x86/boot.rst).
 const (
@@ -28,7 +25,21 @@ const (
 	payloadLength = 0x24c
 )
 
-func isELF(b []byte) bool { return bytes.HasPrefix(b, []byte("\x7fELF")) }
+// unpackKernel writes the ELF kernel to w. A kernel that is one already is
+// reported by false, and nothing is written.
+func unpackKernel(w io.Writer, k kernel.Kernel) (packed bool, err error) {
+	b, err := os.ReadFile(k.Path)
+	if err != nil {
+		return false, err
+	}
+	switch {
+	case k.Bare:
+		return true, unpackBundle(w, b)
+	case kernel.IsELF(b):
+		return false, nil
+	}
+	return true, unpack(w, b)
+}
 
 // unpack writes the ELF kernel in a bzImage to w.
 func unpack(w io.Writer, image []byte) error {
@@ -40,11 +51,11 @@ func unpack(w io.Writer, image []byte) error {
 	if err != nil {
 		return err
 	}
-	n, err := io.Copy(w, io.LimitReader(r, maxUnpacked+1))
+	n, err := io.Copy(w, io.LimitReader(r, kernel.MaxSize+1))
 	if err != nil {
 		return fmt.Errorf("unpack: %w", err)
 	}
-	if n > maxUnpacked {
+	if n > kernel.MaxSize {
 		return errors.New("unpacks to more than 512 MiB")
 	}
 	return nil
@@ -52,7 +63,7 @@ func unpack(w io.Writer, image []byte) error {
 
 func payloadOf(image []byte) ([]byte, error) {
 	if len(image) < payloadLength+4 || string(image[headerMagic:headerMagic+4]) != "HdrS" {
-		return nil, errFormat
+		return nil, kernel.ErrFormat
 	}
 	sectors := uint64(image[setupSectors])
 	if sectors == 0 {
@@ -83,8 +94,8 @@ func decompressor(payload []byte) (io.Reader, error) {
 	return nil, fmt.Errorf("unknown compression % x", payload[:6])
 }
 
-// Module unpacks a kernel module by the ending of its name.
-func Module(name string, content []byte) ([]byte, error) {
+// unpackModule unpacks a kernel module by the ending of its name.
+func unpackModule(name string, content []byte) ([]byte, error) {
 	var r io.Reader
 	var err error
 	switch {
@@ -102,7 +113,7 @@ func Module(name string, content []byte) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
-	b, err := io.ReadAll(io.LimitReader(r, maxUnpacked))
+	b, err := io.ReadAll(io.LimitReader(r, kernel.MaxSize))
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}

@@ -1,4 +1,4 @@
-package kernel
+package image
 
 import (
 	"bytes"
@@ -7,6 +7,8 @@ import (
 	"io"
 	"os"
 	"testing"
+
+	"ostia/internal/vm/kernel"
 
 	"github.com/klauspost/compress/zstd"
 	"github.com/pierrec/lz4/v4"
@@ -66,12 +68,12 @@ func TestUnpack(t *testing.T) {
 			if err := os.WriteFile(path, packed, 0o644); err != nil {
 				t.Fatal(err)
 			}
-			k, err := Find(path)
+			k, err := kernel.Find(path)
 			if err != nil {
 				t.Fatal(err)
 			}
 			var got bytes.Buffer
-			if was, err := k.Unpack(&got); err != nil || !was || !bytes.Equal(got.Bytes(), content) {
+			if was, err := unpackKernel(&got, k); err != nil || !was || !bytes.Equal(got.Bytes(), content) {
 				t.Errorf("%d bytes, packed %v, %v, want %d bytes", got.Len(), was, err, len(content))
 			}
 			if err := unpack(io.Discard, packed[:len(packed)-len(packed)/4]); err == nil {
@@ -84,7 +86,7 @@ func TestUnpack(t *testing.T) {
 func TestModule(t *testing.T) {
 	content := []byte("a module")
 	for ending, packer := range map[string]string{"gz": "gzip", "xz": "xz", "zst": "zstd"} {
-		got, err := Module("x.ko."+ending, pack(t, packers[packer], content))
+		got, err := unpackModule("x.ko."+ending, pack(t, packers[packer], content))
 		if err != nil || !bytes.Equal(got, content) {
 			t.Errorf("%s: %q, %v", ending, got, err)
 		}
