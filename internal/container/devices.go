@@ -16,11 +16,10 @@ import (
 // they are to have. Where this process may not either, the stage takes the
 // host's nodes, as it does for one without a number.
 func (c *creation) openDevices(f *files, in *plan.Input, _ *syscall.SysProcAttr) error {
-	l := &c.spec.Linux
-	if !hasNamespace(c.spec, unix.CLONE_NEWUSER) || len(l.UIDMappings) == 0 || len(l.Devices) == 0 || !canMount() {
+	if !c.makesDevices() {
 		return nil
 	}
-	nodes := make([]int, len(l.Devices))
+	nodes := make([]int, len(c.spec.Linux.Devices))
 	for i := range nodes {
 		nodes[i] = -1
 	}
@@ -32,7 +31,7 @@ func (c *creation) openDevices(f *files, in *plan.Input, _ *syscall.SysProcAttr)
 	done := make(chan error)
 	go func() {
 		runtime.LockOSThread()
-		done <- c.makeNodes(nodes)
+		done <- c.detachedNodes(nodes)
 	}()
 	err := <-done
 	in.FDs.Devices = make([]int, len(nodes))
@@ -45,40 +44,66 @@ func (c *creation) openDevices(f *files, in *plan.Input, _ *syscall.SysProcAttr)
 	return err
 }
 
-// makeNodes makes a detached mount of each device node, in a mount namespace of
-// this thread's.
-func (c *creation) makeNodes(nodes []int) error {
-	if err := unix.Unshare(unix.CLONE_FS | unix.CLONE_NEWNS); err != nil { //nolint:forbidigo // a thread that ends here, not the runtime
-		return failed("mount namespace for device nodes", "", err)
+// makesDevices reports whether the container's device nodes are made for it
+// outside of its user namespace.
+func (c *creation) makesDevices() bool {
+	l := &c.spec.Linux
+	return hasNamespace(c.spec, unix.CLONE_NEWUSER) && len(l.UIDMappings) > 0 && len(l.Devices) > 0 && canMount()
+}
+
+// detachedNodes makes a detached mount of each device node, in a mount namespace
+// of this thread's.
+func (c *creation) detachedNodes(nodes []int) error {
+	if err := enterPrivateMounts("mount namespace for device nodes"); err != nil {
+		return err
 	}
-	err := unix.MountSetattr(unix.AT_FDCWD, "/", unix.AT_RECURSIVE, &unix.MountAttr{Propagation: unix.MS_SLAVE})
+	dir, err := c.nodeFolder(c.dir.Path())
 	if err != nil {
-		return failed("mount namespace for device nodes", "", err)
-	}
-	dir, err := c.nodeFolder()
-	if err != nil {
-		return failed("tmpfs for device nodes", "", err)
+		return err
 	}
 	defer unix.Close(dir)
-	for i := range nodes {
+	return c.makeNodes(dir, func(i int, name string) (err error) {
+		nodes[i], err = unix.OpenTree(dir, name, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_SYMLINK_NOFOLLOW)
+		return err
+	})
+}
+
+// enterPrivateMounts gives this thread, which is to end in it, a mount namespace
+// that nothing leaves. what is for errors.
+func enterPrivateMounts(what string) error {
+	if err := unix.Unshare(unix.CLONE_FS | unix.CLONE_NEWNS); err != nil { //nolint:forbidigo // a thread that ends here, not the runtime
+		return failed(what, "", err)
+	}
+	err := unix.MountSetattr(unix.AT_FDCWD, "/", unix.AT_RECURSIVE, &unix.MountAttr{Propagation: unix.MS_SLAVE})
+	return failed(what, "", err)
+}
+
+// makeNodes makes the device nodes in a folder, and tells of each by its index in
+// linux.devices and its name. It makes none where this process may not.
+func (c *creation) makeNodes(dir int, made func(i int, name string) error) error {
+	for i := range c.spec.Linux.Devices {
 		d := &c.spec.Linux.Devices[i]
 		if d.Type == 'p' || d.Major < 0 || d.Minor < 0 || d.Major+d.Minor == 0 {
 			continue
 		}
-		nodes[i], err = c.makeNode(dir, strconv.Itoa(i), d)
+		name := strconv.Itoa(i)
+		err := c.makeNode(dir, name, d)
 		if err == unix.EPERM {
 			return nil
 		}
+		if err == nil {
+			err = made(i, name)
+		}
 		if err != nil {
-			return &spec.Error{Pointer: "linux.devices[" + strconv.Itoa(i) + "] " + d.Path, Err: failed("make device node", "", err)}
+			return &spec.Error{Pointer: "linux.devices[" + name + "] " + d.Path, Err: failed("make device node", "", err)}
 		}
 	}
 	return nil
 }
 
-// nodeFolder mounts a file system that may hold device nodes, over the
-// container's folder.
-func (c *creation) nodeFolder() (int, error) {
+// nodeFolder mounts a file system that may hold device nodes.
+func (c *creation) nodeFolder(path string) (dir int, err error) {
+	defer func() { err = failed("tmpfs for device nodes", "", err) }()
 	fs, err := unix.Fsopen("tmpfs", unix.FSOPEN_CLOEXEC)
 	if err != nil {
 		return -1, err
@@ -96,21 +121,21 @@ func (c *creation) nodeFolder() (int, error) {
 	if err != nil {
 		return -1, err
 	}
-	if err := unix.MoveMount(mnt, "", unix.AT_FDCWD, c.dir.Path(), unix.MOVE_MOUNT_F_EMPTY_PATH); err != nil {
+	if err := unix.MoveMount(mnt, "", unix.AT_FDCWD, path, unix.MOVE_MOUNT_F_EMPTY_PATH|unix.MOVE_MOUNT_T_SYMLINKS); err != nil {
 		unix.Close(mnt)
 		return -1, err
 	}
 	return mnt, nil
 }
 
-// makeNode makes one device node and a detached mount of it.
-func (c *creation) makeNode(dir int, name string, d *spec.Device) (int, error) {
+// makeNode makes one device node.
+func (c *creation) makeNode(dir int, name string, d *spec.Device) error {
 	mode := uint32(unix.S_IFCHR)
 	if d.Type == 'b' {
 		mode = unix.S_IFBLK
 	}
 	if err := unix.Mknodat(dir, name, mode, int(unix.Mkdev(uint32(d.Major), uint32(d.Minor)))); err != nil {
-		return -1, err
+		return err
 	}
 	permissions, uid, gid := uint32(0o666), uint32(0), uint32(0)
 	if d.FileMode != nil {
@@ -124,10 +149,7 @@ func (c *creation) makeNode(dir int, name string, d *spec.Device) (int, error) {
 	}
 	l := &c.spec.Linux
 	if err := unix.Fchownat(dir, name, hostID(l.UIDMappings, uid), hostID(l.GIDMappings, gid), unix.AT_SYMLINK_NOFOLLOW); err != nil {
-		return -1, err
+		return err
 	}
-	if err := unix.Fchmodat(dir, name, permissions, 0); err != nil {
-		return -1, err
-	}
-	return unix.OpenTree(dir, name, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_SYMLINK_NOFOLLOW)
+	return unix.Fchmodat(dir, name, permissions, 0)
 }

@@ -2,6 +2,7 @@ package container
 
 import (
 	"errors"
+	"os"
 	"runtime"
 	"strconv"
 	"strings"
@@ -43,12 +44,8 @@ func (c *restoration) perform() (CriuAnswer, error) {
 // privateMounts mounts the container's root on the mount point in its folder, in
 // a mount namespace of this thread's.
 func (c *restoration) privateMounts() error {
-	if err := unix.Unshare(unix.CLONE_FS | unix.CLONE_NEWNS); err != nil { //nolint:forbidigo // a thread that ends here, not the runtime
-		return failed("mount namespace for CRIU", "", err)
-	}
-	err := unix.MountSetattr(unix.AT_FDCWD, "/", unix.AT_RECURSIVE, &unix.MountAttr{Propagation: unix.MS_SLAVE})
-	if err != nil {
-		return failed("mount namespace for CRIU", "", err)
+	if err := enterPrivateMounts("mount namespace for CRIU"); err != nil {
+		return err
 	}
 	// CRIU mounts things in its working directory, so that is to be one of this namespace.
 	c.q.close()
@@ -58,33 +55,80 @@ func (c *restoration) privateMounts() error {
 	if err := c.mountPoints(); err != nil {
 		return err
 	}
-	root, err := c.mountRoot()
-	unix.Close(root)
-	return err
+	root, err := c.openRoot()
+	if err != nil {
+		return err
+	}
+	defer unix.Close(root)
+	if c.makesDevices() {
+		if err := c.devices(); err != nil {
+			return err
+		}
+	}
+	return c.mountRoot(root)
 }
 
-// mountRoot mounts the root and returns a descriptor of it.
-func (c *restoration) mountRoot() (int, error) {
-	fd, err := unix.OpenTree(unix.AT_FDCWD, c.rootfs, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_RECURSIVE)
+// devices makes the device nodes again that were made at the container's
+// creation, and has CRIU take them for those of the host. The root of the user
+// namespace must come to them: they lie over the first folder on the way to the
+// container's that it may not enter, so that nothing is hidden that CRIU could
+// mount. The mount point for the root is made there again.
+func (c *restoration) devices() error {
+	folder := closedFolder(c.dir.Path())
+	dir, err := c.nodeFolder(folder)
 	if err != nil {
-		return -1, failed("root.path", c.rootfs, err)
+		return err
 	}
-	if err := unix.MoveMount(fd, "", unix.AT_FDCWD, c.q.Root, unix.MOVE_MOUNT_F_EMPTY_PATH); err != nil {
-		unix.Close(fd)
-		return -1, failed("mount on", c.q.Root, err)
+	defer unix.Close(dir)
+	if err := os.MkdirAll(c.q.Root, 0o700); err != nil {
+		return err
 	}
-	return fd, nil
+	return c.makeNodes(dir, func(i int, name string) error {
+		path := plan.DevicePath(&c.spec.Linux.Devices[i])
+		for j := range c.q.Mounts {
+			if m := &c.q.Mounts[j]; m.Key == path {
+				m.Value = folder + "/" + name
+			}
+		}
+		return nil
+	})
+}
+
+// closedFolder is the first folder on the way to one that is the owner's and its
+// group's alone to enter, or itself.
+func closedFolder(path string) string {
+	for i := 1; i < len(path); i++ {
+		var st unix.Stat_t
+		if path[i] == '/' && unix.Stat(path[:i], &st) == nil && st.Mode&0o001 == 0 {
+			return path[:i]
+		}
+	}
+	return path
+}
+
+// openRoot opens a detached mount of the root.
+func (c *restoration) openRoot() (int, error) {
+	fd, err := unix.OpenTree(unix.AT_FDCWD, c.rootfs, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_RECURSIVE)
+	return fd, failed("root.path", c.rootfs, err)
+}
+
+// mountRoot mounts it where CRIU is told that the root is.
+func (c *restoration) mountRoot(root int) error {
+	return failed("mount on", c.q.Root, unix.MoveMount(root, "", unix.AT_FDCWD, c.q.Root, unix.MOVE_MOUNT_F_EMPTY_PATH))
 }
 
 // mountPoints makes what the container's mounts are to lie on, as at its
 // creation: the root may be a fresh copy. What lies in a file system of the
 // container's own CRIU restores.
 func (c *restoration) mountPoints() error {
-	root, err := c.mountRoot()
+	root, err := c.openRoot()
 	if err != nil {
 		return err
 	}
 	defer unix.Close(root)
+	if err := c.mountRoot(root); err != nil {
+		return err
+	}
 	var own []string
 	for i := range c.spec.Mounts {
 		m := &c.spec.Mounts[i]

@@ -51,18 +51,21 @@ func (c *compiler) devices() {
 }
 
 // DevicePaths are those of the device nodes that a container in a user namespace
-// gets from the host, each the host's of that path.
+// gets from outside of it.
 func DevicePaths(s *spec.Spec) (list []string) {
 	for _, d := range standardDevices() {
 		list = append(list, d.Path)
 	}
 	for i := range s.Linux.Devices {
 		if d := &s.Linux.Devices[i]; d.Type != 'p' {
-			list = append(list, "/"+clean(d.Path))
+			list = append(list, DevicePath(d))
 		}
 	}
 	return list
 }
+
+// DevicePath is where a device node is in the container.
+func DevicePath(d *spec.Device) string { return "/" + clean(d.Path) }
 
 // devDir is a descriptor of the container's /dev.
 func (c *compiler) devDir() stage.Cell {
