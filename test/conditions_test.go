@@ -19,6 +19,7 @@ import (
 //	kernel:X.Y         the kernel is at least that
 //	guest              in the guest
 //	criu               CRIU works here ("criu check")
+//	criu:X.Y           it is at least that version
 //	capability:N       this process has that capability in its bounding set
 //	blockdevice        there is a block device
 //	file:PATH          there is such a file
@@ -27,7 +28,16 @@ func condition(name string) (bool, error) {
 	kind, arg, _ := strings.Cut(name, ":")
 	switch kind {
 	case "criu":
-		return exec.Command(filepath.Join(criuFolder(), "criu"), "check").Run() == nil, nil
+		criu := filepath.Join(criuFolder(), "criu")
+		if arg == "" {
+			return exec.Command(criu, "check").Run() == nil, nil
+		}
+		out, err := exec.Command(criu, "--version").Output()
+		version, _ := strings.CutPrefix(string(out), "Version: ")
+		if err != nil {
+			return false, err
+		}
+		return atLeast(version, arg)
 	case "cgroup2":
 		return cgroup2(), nil
 	case "controller":
@@ -54,8 +64,14 @@ func condition(name string) (bool, error) {
 	return false, fmt.Errorf("unknown condition %q", name)
 }
 
-// criuFolder is where test/deps puts CRIU, which is not installed.
-func criuFolder() string { return filepath.Join(os.Getenv("OSTIA_CACHE"), "criu/usr/sbin") }
+// criuFolder is where test/deps puts CRIU, which is not installed; CRIU_FOLDER names another,
+// as that for the newest kernel (guest -newest).
+func criuFolder() string {
+	if dir := os.Getenv("CRIU_FOLDER"); dir != "" {
+		return dir
+	}
+	return filepath.Join(os.Getenv("OSTIA_CACHE"), "criu/usr/sbin")
+}
 
 func cgroup2() bool {
 	const magic = 0x63677270 // CGROUP2_SUPER_MAGIC
@@ -82,11 +98,15 @@ func kernelAtLeast(version string) (bool, error) {
 			release += string(rune(c))
 		}
 	}
+	return atLeast(release, version)
+}
+
+func atLeast(have, want string) (bool, error) {
 	var major, minor, wantMajor, wantMinor int
-	if _, err := fmt.Sscanf(release, "%d.%d", &major, &minor); err != nil {
+	if _, err := fmt.Sscanf(have, "%d.%d", &major, &minor); err != nil {
 		return false, err
 	}
-	if _, err := fmt.Sscanf(version, "%d.%d", &wantMajor, &wantMinor); err != nil {
+	if _, err := fmt.Sscanf(want, "%d.%d", &wantMajor, &wantMinor); err != nil {
 		return false, err
 	}
 	return major > wantMajor || major == wantMajor && minor >= wantMinor, nil

@@ -66,6 +66,9 @@ func run(m machine, newest bool, argv []string) (int, error) {
 	if deps != "test" {
 		cache = filepath.Join(cache, deps)
 	}
+	if newest { // Debian 12's CRIU does not know that kernel
+		os.Setenv("CRIU_FOLDER", filepath.Join(cache, "criu", "usr", "sbin"))
+	}
 	b, err := prepareBoot(cache, m.arch)
 	if err != nil {
 		return 0, fmt.Errorf("%w (test/deps %s fetches what is needed)", err, deps)
