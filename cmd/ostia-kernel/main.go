@@ -13,7 +13,8 @@ import (
 
 func main() { os.Exit(run(os.Args)) }
 
-// run makes an image in FOLDER of the kernel at PATH and the AGENT's program.
+// run takes three arguments: the kernel, the agent's program and the folder to
+// make the files in.
 func run(args []string) int {
 	if len(args) != 4 {
 		fmt.Fprintln(os.Stderr, "ostia-kernel: is started by ostia-vmm alone: see ostia --help")

@@ -6,8 +6,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"ostia/internal/program"
 	"ostia/internal/vm/kernel"
@@ -27,6 +29,7 @@ const (
 	kernelFile = "vmlinux"   // as package image has it, which is not linked here
 	initrdFile = "initramfs" // likewise
 	fitFile    = "fit-"      // and the id of the host's boot
+	unfinished = ".new-"     // begins the name of an entry that is being made
 )
 
 // open finds a kernel's entry, or makes it.
@@ -125,12 +128,12 @@ func (e *entry) use(k kernel.Kernel) (err error) {
 // make makes an entry whole or not at all, and drops those that this kernel or
 // program had before.
 func (e *entry) make(cache string, k kernel.Kernel) error {
-	tmp, err := os.MkdirTemp(cache, ".new-")
+	tmp, err := os.MkdirTemp(cache, unfinished)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(tmp) }() // gone when all went well
-	if err := run(maker, k.Path, "/proc/"+strconv.Itoa(os.Getpid())+"/exe", tmp); err != nil {
+	if err := fill(tmp, k.Path); err != nil {
 		return err
 	}
 	if err := os.Rename(tmp, e.dir); err != nil && !errors.Is(err, fs.ErrExist) {
@@ -139,16 +142,15 @@ func (e *entry) make(cache string, k kernel.Kernel) error {
 	return e.prune(cache)
 }
 
-// maker is the program that makes an entry's files, beside this one.
-const maker = "ostia-kernel"
-
-// run runs it with three arguments: the kernel, the agent's program and where to.
-func run(name string, args ...string) error {
+// fill has ostia-kernel, which lies beside this program, make an entry's files.
+func fill(dir, kernel string) error {
+	const name = "ostia-kernel"
 	path, err := program.Beside(name)
 	if err != nil {
 		return err
 	}
-	p := program.Program{Path: path, Args: append([]string{name}, args...)}
+	agent := "/proc/" + strconv.Itoa(os.Getpid()) + "/exe" // this program, whatever lies in its place by now
+	p := program.Program{Path: path, Args: []string{name, kernel, agent, dir}}
 	said, status, err := p.Run()
 	if errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("%s: %w: it belongs beside ostia-vmm: install it there", path, err)
@@ -162,34 +164,43 @@ func run(name string, args ...string) error {
 	return nil
 }
 
-// kept is how many entries there may be.
-const kept = 4
+// kept is how many entries there may be, and abandoned the age from which on what
+// is being made belongs to a create that was killed.
+const (
+	kept      = 4
+	abandoned = 10 * time.Minute
+)
 
-// prune removes the oldest entries.
+// prune removes the oldest entries, and those that nobody makes any more.
 func (e *entry) prune(cache string) error {
 	all, err := os.ReadDir(cache)
 	if err != nil {
 		return err
 	}
-	for len(all) > kept {
-		oldest := -1
-		var when int64
-		for i, d := range all {
-			info, err := d.Info()
-			if err != nil || strings.HasPrefix(d.Name(), ".") || d.Name() == filepath.Base(e.dir) {
-				continue
-			}
-			if t := info.ModTime().UnixNano(); oldest < 0 || t < when {
-				oldest, when = i, t
-			}
+	type aged struct {
+		path string
+		when time.Time
+	}
+	var others []aged
+	for _, d := range all {
+		info, err := d.Info()
+		path := filepath.Join(cache, d.Name())
+		switch {
+		case err != nil || path == e.dir: // another create has removed it; this one's
+		case !strings.HasPrefix(d.Name(), unfinished):
+			others = append(others, aged{path, info.ModTime()})
+		case time.Since(info.ModTime()) > abandoned:
+			err = os.RemoveAll(path)
 		}
-		if oldest < 0 {
-			return nil
-		}
-		if err := os.RemoveAll(filepath.Join(cache, all[oldest].Name())); err != nil {
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
-		all = append(all[:oldest], all[oldest+1:]...)
+	}
+	slices.SortFunc(others, func(a, b aged) int { return a.when.Compare(b.when) })
+	for _, o := range others[:max(0, len(others)+1-kept)] {
+		if err := os.RemoveAll(o.path); err != nil {
+			return err
+		}
 	}
 	return nil
 }
