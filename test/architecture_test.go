@@ -81,6 +81,10 @@ var unlinked = []string{
 	"regexp", "text/tabwriter", "text/template",
 }
 
+// What every start of ostia-vmm would initialize and none of them needs, once a
+// kernel is unpacked.
+var unlinkedMachine = []string{"compress/", "crypto/", "debug/", "math/big"}
+
 func TestArchitectureArrows(t *testing.T) {
 	for line := range lines(t, "list", "-f", "{{.ImportPath}} {{join .Imports \" \"}}", "ostia/cmd/...", "ostia/entrypoint/...", "ostia/internal/...") {
 		fields := strings.Fields(line)
@@ -115,6 +119,16 @@ func TestArchitectureLinkedOthers(t *testing.T) {
 		for line := range lines(t, "list", "-deps", "-f", "{{with .Module}}{{.Path}}{{end}}", "ostia/cmd/"+program) {
 			if module := strings.TrimSpace(line); module != "" && module != "ostia" && !slices.Contains(modules, module) {
 				t.Errorf("cmd/%s links the module %s: add it here and to docs/dependencies.md with its reason, or leave it out", program, module)
+			}
+		}
+	}
+}
+
+func TestArchitectureLinkedMachine(t *testing.T) {
+	for line := range lines(t, "list", "-deps", "ostia/cmd/ostia-vmm") {
+		for _, unlinked := range unlinkedMachine {
+			if pkg := strings.TrimSpace(line); strings.HasPrefix(pkg, unlinked) {
+				t.Errorf("cmd/ostia-vmm links %s: what needs it belongs into ostia-kernel", pkg)
 			}
 		}
 	}

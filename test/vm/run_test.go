@@ -166,6 +166,33 @@ func TestAdministratorsKernel(t *testing.T) {
 	}
 }
 
+// What a kernel's first machine boots from is made by a program that lies beside
+// the others: one that is missing or fails is an error of create, and is told apart.
+func TestOstiaKernel(t *testing.T) {
+	dir, installed := t.TempDir(), runtime
+	for _, part := range []string{"", "-vmm"} {
+		program, err := os.ReadFile(installed + part)
+		check(t, err)
+		check(t, os.WriteFile(dir+"/ostia"+part, program, 0o755)) // another file: it has made no entry yet
+	}
+	runtime = dir + "/ostia"
+	t.Cleanup(func() { runtime = installed })
+	for program, reason := range map[string]string{
+		"": dir + "/ostia-kernel: no such file or directory: it belongs beside ostia-vmm: install it there",
+		"#!/bin/sh\necho the disk is full >&2\nexit 1\n": ": the disk is full\n",
+		"#!/bin/sh\nkill -9 $$\n":                        dir + "/ostia-kernel: signal 9 (killed)",
+	} {
+		if program != "" {
+			check(t, os.WriteFile(dir+"/ostia-kernel", []byte(program), 0o755))
+		}
+		r := runScript(t, "", "true", nil)
+		if r.status != 125 || !strings.Contains(r.stderr, reason) {
+			t.Errorf("%q: exit status %d, stderr %q, want %q", program, r.status, r.stderr, reason)
+		}
+		_ = os.Remove(dir + "/ostia-kernel") // there is none the first time
+	}
+}
+
 // A boot needs the monitor seldom, and --trace tells its phases.
 func TestRunTrace(t *testing.T) {
 	dir := bundle(t, "exit 3", nil)

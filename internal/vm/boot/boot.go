@@ -4,7 +4,6 @@
 package boot
 
 import (
-	"debug/elf"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -89,27 +88,24 @@ func Load(mem *memory.Memory, c Config) (entry uint32, err error) {
 // loadKernel loads the segments and finds the PVH entry point. end is behind
 // the last of them.
 func loadKernel(low []byte, f *os.File) (entry uint32, end uint64, err error) {
-	e, err := elf.NewFile(f)
+	all, err := segments(f)
 	if err != nil {
 		return 0, 0, err
 	}
-	if e.Machine != elf.EM_X86_64 {
-		return 0, 0, fmt.Errorf("is for %s", e.Machine)
-	}
-	for _, p := range e.Progs {
-		switch p.Type {
-		case elf.PT_LOAD:
+	for _, s := range all {
+		switch s.kind {
+		case loaded:
 			size := uint64(len(low))
-			if p.Paddr < highStart || p.Filesz > p.Memsz || p.Paddr > size || p.Memsz > size-p.Paddr {
+			if s.addr < highStart || s.fileSize > s.size || s.addr > size || s.size > size-s.addr {
 				return 0, 0, errMemory
 			}
-			if err := readData(f, low[p.Paddr:p.Paddr+p.Filesz], p.Off); err != nil {
+			if err := readData(f, low[s.addr:s.addr+s.fileSize], s.offset); err != nil {
 				return 0, 0, err
 			}
-			end = max(end, p.Paddr+p.Memsz)
-		case elf.PT_NOTE:
-			note := make([]byte, min(p.Filesz, 1<<16))
-			if _, err := p.ReadAt(note, 0); err != nil {
+			end = max(end, s.addr+s.size)
+		case notes:
+			note := make([]byte, min(s.fileSize, 1<<16))
+			if _, err := f.ReadAt(note, int64(s.offset)); err != nil {
 				return 0, 0, err
 			}
 			entry = max(entry, pvhEntry(note))

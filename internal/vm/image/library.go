@@ -5,12 +5,44 @@ import (
 	"debug/elf"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io"
 
 	"ostia/internal/vm/kernel"
 )
 
-const page = 0x1000
+// libkrunfw (https://github.com/containers/libkrunfw) is a shared object that
+// holds, under a symbol, what a kernel is in memory at its physical address, which
+// is the default of CONFIG_PHYSICAL_START.
+const (
+	bundleSymbol = "KERNEL_BUNDLE"
+	bundleAddr   = 0x1000000
+	page         = 0x1000
+)
+
+// errLibrary is a shared object that is no libkrunfw.
+var errLibrary = errors.New("a shared object without the kernel of libkrunfw (" + bundleSymbol + ")")
+
+// bundle is a shared object's kernel, in memory from bundleAddr on, and its size.
+func bundle(e *elf.File) (io.ReaderAt, int64, error) {
+	symbols, err := e.DynamicSymbols()
+	if err != nil {
+		return nil, 0, fmt.Errorf("%w: %w", errLibrary, err)
+	}
+	for _, s := range symbols {
+		if s.Name != bundleSymbol || int(s.Section) >= len(e.Sections) {
+			continue
+		}
+		section := e.Sections[s.Section]
+		size := s.Size &^ (page - 1) // a C string has a zero more
+		if section.Type == elf.SHT_NOBITS || s.Value < section.Addr || s.Value-section.Addr > section.Size ||
+			size > section.Size-(s.Value-section.Addr) || size == 0 || size > kernel.MaxSize {
+			return nil, 0, errLibrary
+		}
+		return io.NewSectionReader(section, int64(s.Value-section.Addr), int64(size)), int64(size), nil
+	}
+	return nil, 0, errLibrary
+}
 
 // unpackBundle writes a shared object's kernel as an ELF file with one segment,
 // and the note of its PVH entry point, which lies in it somewhere.
@@ -19,7 +51,7 @@ func unpackBundle(w io.Writer, library []byte) error {
 	if err != nil {
 		return err
 	}
-	r, size, err := kernel.Bundle(e)
+	r, size, err := bundle(e)
 	if err != nil {
 		return err
 	}
@@ -43,7 +75,7 @@ func unpackBundle(w io.Writer, library []byte) error {
 	le.PutUint16(head[54:], 56)
 	le.PutUint16(head[56:], 2)
 	for i, p := range []elf.Prog64{
-		{Type: uint32(elf.PT_LOAD), Off: page, Paddr: kernel.BundleAddr, Filesz: uint64(size), Memsz: uint64(size)},
+		{Type: uint32(elf.PT_LOAD), Off: page, Paddr: bundleAddr, Filesz: uint64(size), Memsz: uint64(size)},
 		{Type: uint32(elf.PT_NOTE), Off: headers, Filesz: uint64(len(note)), Memsz: uint64(len(note))},
 	} {
 		if _, err := binary.Encode(head[64+56*i:], le, p); err != nil {
@@ -75,7 +107,7 @@ func pvhNote(image []byte) []byte {
 		}
 		size := le.Uint32(image[i-4:])
 		if (size == 4 || size == 8) && at+int(size) <= len(image) {
-			if entry := le.Uint32(image[at:]); entry >= kernel.BundleAddr && uint64(entry) < kernel.BundleAddr+uint64(len(image)) {
+			if entry := le.Uint32(image[at:]); entry >= bundleAddr && uint64(entry) < bundleAddr+uint64(len(image)) {
 				return image[i-8 : at+int(size)]
 			}
 		}

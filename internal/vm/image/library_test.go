@@ -20,7 +20,7 @@ func TestLibrary(t *testing.T) {
 	copy(image[8:], "\x12\x00\x00\x00Xen\x00") // not behind the size of a name
 	copy(image[page+20:], note)
 	path := filepath.Join(t.TempDir(), "libkrunfw.so.5")
-	if err := os.WriteFile(path, sharedObject(t, kernel.BundleSymbol, append(image, 0)), 0o644); err != nil {
+	if err := os.WriteFile(path, sharedObject(t, bundleSymbol, append(image, 0)), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	k, err := kernel.Find(path)
@@ -41,17 +41,17 @@ func TestLibrary(t *testing.T) {
 			t.Errorf("segment %d: %d bytes, %v", i, len(got), err)
 		}
 	}
-	if p := e.Progs[0]; p.Type != elf.PT_LOAD || p.Paddr != kernel.BundleAddr {
+	if p := e.Progs[0]; p.Type != elf.PT_LOAD || p.Paddr != bundleAddr {
 		t.Errorf("%+v", p)
 	}
 
 	if err := os.WriteFile(path, sharedObject(t, "another", image), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := kernel.Find(path); !errors.Is(err, kernel.ErrLibrary) {
+	if _, err := unpackKernel(&out, k); !errors.Is(err, errLibrary) {
 		t.Errorf("another symbol: %v", err)
 	}
-	if err := os.WriteFile(path, sharedObject(t, kernel.BundleSymbol, make([]byte, page)), 0o644); err != nil {
+	if err := os.WriteFile(path, sharedObject(t, bundleSymbol, make([]byte, page)), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := unpackKernel(&out, k); err == nil {

@@ -4,7 +4,6 @@ package kernel
 
 import (
 	"bytes"
-	"debug/elf"
 	"errors"
 	"fmt"
 	"io"
@@ -74,17 +73,13 @@ func at(path string) (Kernel, error) {
 	if st, err := f.Stat(); err != nil || !st.Mode().IsRegular() {
 		return Kernel{}, fmt.Errorf("guest kernel %s: not a regular file", path)
 	}
+	k := Kernel{Path: path}
+	if k.Bare = isShared(f); k.Bare {
+		return k, nil
+	}
 	version, err := release(f)
 	if err != nil {
 		return Kernel{}, fmt.Errorf("guest kernel %s: %w", path, err)
-	}
-	k := Kernel{Path: path}
-	if e, err := elf.NewFile(f); err == nil && e.Type == elf.ET_DYN {
-		if _, _, err := Bundle(e); err != nil {
-			return Kernel{}, fmt.Errorf("guest kernel %s: %w", path, err)
-		}
-		k.Bare = true
-		return k, nil
 	}
 	dir := filepath.Dir(path)
 	for _, modules := range []string{filepath.Join(dir, "../lib/modules", version), filepath.Join(dir, "lib/modules", version), "/lib/modules/" + version, "/usr/lib/modules/" + version} {
@@ -98,6 +93,15 @@ func at(path string) (Kernel, error) {
 
 // IsELF reports whether a file begins as an ELF file does.
 func IsELF(b []byte) bool { return bytes.HasPrefix(b, []byte("\x7fELF")) }
+
+// isShared reports whether a file is a shared object, which libkrunfw is; whether
+// it has the kernel in it shows when that is unpacked.
+func isShared(f *os.File) bool {
+	const typeAt, dyn = 16, 3 // e_type, ET_DYN (elf(5))
+	var head [typeAt + 2]byte
+	n, _ := f.ReadAt(head[:], 0) // a shorter file is none
+	return n == len(head) && IsELF(head[:]) && head[typeAt] == dyn && head[typeAt+1] == 0
+}
 
 // headerMagic is where a bzImage says that it is one (Documentation/arch/x86/boot.rst).
 const headerMagic = 0x202

@@ -68,7 +68,7 @@ func open(k kernel.Kernel) (*entry, error) {
 		return nil, err
 	}
 	if err := e.make(cache, k); err != nil {
-		return nil, fmt.Errorf("cache %s: %w", cache, err)
+		return nil, err
 	}
 	return e, e.use(k)
 }
@@ -158,10 +158,13 @@ func fill(dir, kernel string) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
-	if status != 0 {
+	switch status.ExitStatus() {
+	case 0:
+		return nil
+	case 1:
 		return errors.New(program.OneLine(said))
 	}
-	return nil
+	return fmt.Errorf("%s: %s", path, program.Ended(status, said)) // killed for want of memory, for one
 }
 
 // kept is how many entries there may be, and abandoned the age from which on what
