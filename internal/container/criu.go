@@ -188,7 +188,7 @@ func (c *criuRun) start(q *CriuRequest, fds []int) (*criuProcess, error) {
 // finish has CRIU do it. It mounts cgroup v2 for itself, with other options than
 // the host's (CRIU's issue 3029).
 func (p *criuProcess) finish(q *CriuRequest, notify func(*CriuEvent) error) (CriuAnswer, error) {
-	options, err := cgroup.ReadMountOptions()
+	options, err := cgroup.KeepMountOptions()
 	if err != nil {
 		p.end()
 		return CriuAnswer{}, err
