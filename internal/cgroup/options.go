@@ -38,7 +38,8 @@ func KeepMountOptions() (MountOptions, error) {
 	return o, nil
 }
 
-// notedOptions locks the note, and writes it if nobody else has it locked.
+// notedOptions locks the note, and writes it if nobody else has it locked. Who has
+// may be one that writes nothing, and the note be empty.
 func notedOptions(fd int) (o MountOptions, err error) {
 	first := unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB) == nil
 	if !first {
@@ -47,15 +48,18 @@ func notedOptions(fd int) (o MountOptions, err error) {
 	if err == nil {
 		o, err = readMountOptions()
 	}
+	noted := ""
+	if err == nil && !first {
+		noted, err = file.ReadAll(fd)
+	}
 	switch {
 	case err != nil:
-		return o, err
-	case first:
+	case noted != "":
+		o.options = noted
+	default:
 		if err = writeNote(fd, o.options); err == nil {
 			err = shareNote(fd)
 		}
-	default:
-		o.options, err = file.ReadAll(fd)
 	}
 	if err != nil {
 		err = &Error{"note the mount options in", noteFile, err}
