@@ -167,8 +167,8 @@ func modules(dir string) error {
 	return load(files)
 }
 
-// openModules opens a folder's files, if there is one, and leaves them no name: the memory that
-// they take is free once they are closed.
+// openModules opens a folder's files, if there is one, and leaves them no name:
+// the memory that they take is free once they are closed.
 func openModules(dir string) (files []*os.File, err error) {
 	entries, err := os.ReadDir(dir) // by name
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {

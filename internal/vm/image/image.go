@@ -14,15 +14,9 @@ import (
 	"ostia/internal/vm/kernel"
 )
 
-// The files of an image.
-const (
-	Kernel = "vmlinux"   // none if the installed one is an ELF file already
-	Initrd = "initramfs" // a folder for a kernel that takes none
-)
-
 // Make makes the files in a folder, of a kernel and the agent's program.
 func Make(folder string, k kernel.Kernel, agent string) error {
-	w, err := os.Create(filepath.Join(folder, Kernel))
+	w, err := os.Create(filepath.Join(folder, kernel.Unpacked))
 	if err != nil {
 		return err
 	}
@@ -43,7 +37,7 @@ func Make(folder string, k kernel.Kernel, agent string) error {
 	if err != nil {
 		return err
 	}
-	path := filepath.Join(folder, Initrd)
+	path := filepath.Join(folder, kernel.Initrd)
 	if k.Bare {
 		return makeRoot(path, program)
 	}

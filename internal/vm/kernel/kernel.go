@@ -22,6 +22,13 @@ type Kernel struct {
 	Bare    bool   // it takes neither an initramfs nor ACPI: libkrunfw's
 }
 
+// What a machine boots from: the names of the files that ostia-kernel makes of a
+// kernel.
+const (
+	Unpacked = "vmlinux"   // none if the kernel is an ELF file already
+	Initrd   = "initramfs" // a folder for a kernel that takes none
+)
+
 // MaxSize bounds what a kernel or a module is, unpacked: the largest kernels of
 // distributions have some 80 MiB.
 const MaxSize = 512 << 20

@@ -24,12 +24,10 @@ type entry struct {
 	kernel, initrd *os.File
 }
 
-// The files of an entry.
+// The files of an entry besides those that ostia-kernel makes.
 const (
-	kernelFile = "vmlinux"   // as package image has it, which is not linked here
-	initrdFile = "initramfs" // likewise
-	fitFile    = "fit-"      // and the id of the host's boot
-	unfinished = ".new-"     // begins the name of an entry that is being made
+	fitFile    = "fit-"  // and the id of the host's boot
+	unfinished = ".new-" // begins the name of an entry that is being made
 )
 
 // open finds a kernel's entry, or makes it.
@@ -74,8 +72,7 @@ func open(k kernel.Kernel) (*entry, error) {
 }
 
 // nameOf stands for the contents of kernel, program and modules by what changes
-// whenever they do: hashing them would take longer than all else
-// that a create does.
+// whenever they do: hashing them would take longer than all else that a create does.
 func nameOf(files ...*os.File) (string, error) {
 	var name []byte
 	for _, f := range files {
@@ -115,10 +112,10 @@ func folder() (string, error) {
 
 // use opens an entry's files. A kernel that needed no unpacking is where it was.
 func (e *entry) use(k kernel.Kernel) (err error) {
-	if e.initrd, err = os.Open(filepath.Join(e.dir, initrdFile)); err != nil {
+	if e.initrd, err = os.Open(filepath.Join(e.dir, kernel.Initrd)); err != nil {
 		return err
 	}
-	e.kernel, err = os.Open(filepath.Join(e.dir, kernelFile))
+	e.kernel, err = os.Open(filepath.Join(e.dir, kernel.Unpacked))
 	if errors.Is(err, fs.ErrNotExist) {
 		e.kernel, err = os.Open(k.Path)
 	}
