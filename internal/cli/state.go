@@ -13,7 +13,7 @@ var stateCommand = command{
 	synopsis: "CONTAINER",
 	summary:  "print a container's state",
 	description: "state prints the state of the container as the runtime-spec defines it, as JSON, with the members that runc adds: rootfs, created " +
-		"and owner; and with fault, the reason, for a virtual machine that ended without its program's exit status.",
+		"and owner; with systemd-scope, as crun has it, for one in a unit of systemd's; and with fault, the reason, for a virtual machine that ended without its program's exit status.",
 	min: 1, max: 1,
 	run: state,
 }
@@ -50,6 +50,9 @@ func writeInfo(e *json.Encoder, i *container.Info) {
 			})
 		}
 		e.Key("owner").String(i.Owner)
+		if i.Scope != "" {
+			e.Key("systemd-scope").String(i.Scope)
+		}
 		if i.Fault != "" {
 			e.Key("fault").String(i.Fault)
 		}

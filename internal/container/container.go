@@ -71,5 +71,6 @@ type Info struct {
 	Created     string // RFC 3339, UTC, nanoseconds
 	Owner       string // name of the user that created it
 	Annotations map[string]string
+	Scope       string // systemd's unit that has the cgroup, as crun tells it
 	Fault       string // why a machine ended without the status of its entry point
 }

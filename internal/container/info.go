@@ -90,6 +90,9 @@ func (r *Runtime) info(d *state.Dir, s *state.State) (Info, error) {
 		Version: spec.Version, ID: s.ID, Pid: s.Pid, Status: status, Bundle: s.Bundle,
 		Rootfs: s.Rootfs, Created: s.Created, Owner: UserName(s.Owner), Annotations: s.Annotations,
 	}
+	if s.Unit != nil {
+		i.Scope = s.Unit.Name
+	}
 	if i.Status != Stopped {
 		return i, err
 	}
