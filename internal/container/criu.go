@@ -241,8 +241,10 @@ func lastErrors(log string) string {
 	for line := range strings.SplitSeq(log, "\n") {
 		_, said, found := strings.Cut(line, "Error (")
 		place, text, _ := strings.Cut(said, "): ")
-		// That a helper failed, and that all has failed, is known.
-		if !found || strings.HasPrefix(place, "criu/util.c") || strings.HasSuffix(text, "FAILED.") || text == "" {
+		// That a helper failed, and that all has failed, is known; that there are no
+		// tun devices is found out before each dump, and no reason for its end.
+		if !found || strings.HasPrefix(place, "criu/util.c") || strings.HasSuffix(text, "FAILED.") || text == "" ||
+			strings.HasPrefix(text, "tun: Unable to create tun") {
 			continue
 		}
 		if last = append(last, program.OneLine(text)); len(last) > 2 {
