@@ -5,6 +5,7 @@ import (
 
 	"ostia/internal/cgroup"
 	"ostia/internal/resctrl"
+	"ostia/internal/state"
 
 	"golang.org/x/sys/unix"
 )
@@ -31,7 +32,21 @@ func (r *Runtime) Stats(id string) (Event, error) {
 type watched struct {
 	group   *cgroup.Group
 	resctrl *resctrl.Group
-	pidfd   int // of its first process
+	pidfd   int          // of its first process
+	machine *state.State // nil for none
+	kills   uint64       // of the guest's OOM killer, counted so far
+}
+
+// guestOOM is how often a machine's guest ran out of memory since it was asked
+// last: no cgroup of the host knows.
+func (w *watched) guestOOM(r *Runtime) (times uint64) {
+	if w.machine == nil {
+		return 0
+	}
+	if kills, known := r.guestKills(w.machine); known {
+		times, w.kills = kills-min(kills, w.kills), kills
+	}
+	return times
 }
 
 func (w *watched) stats() (e Event, err error) {
@@ -54,6 +69,7 @@ func (r *Runtime) Events(id string, interval time.Duration, tell func(Event) err
 		return failed("events of", id, err)
 	}
 	defer w.Close()
+	c.guestOOM(r)
 	next := time.Now().Add(interval)
 	for {
 		fds := []unix.PollFd{{Fd: int32(c.pidfd), Events: unix.POLLIN}, w.Poll()}
@@ -73,6 +89,11 @@ func (r *Runtime) Events(id string, interval time.Duration, tell func(Event) err
 			continue
 		}
 		next = time.Now().Add(interval)
+		for times := c.guestOOM(r); times > 0; times-- {
+			if err := tell(Event{}); err != nil {
+				return err
+			}
+		}
 		e, err := c.stats()
 		if err != nil {
 			if fds[0].Revents = 0; pollNow(fds[:1]) {
@@ -103,6 +124,9 @@ func (r *Runtime) watched(id string) (*watched, error) {
 		return nil, failed("events of", id, errNoCgroup)
 	}
 	w := &watched{group: s.Cgroup}
+	if s.Machine {
+		w.machine = s
+	}
 	if w.resctrl, err = resctrlOf(s); err != nil {
 		return nil, failed("events of", id, err)
 	}

@@ -287,6 +287,7 @@ const (
 	askList    = "list"    // its processes, as a table
 	askKillAll = "killall" // all of them get a signal
 	askUpdate  = "update"  // limits that the guest's kernel holds
+	askKills   = "kills"   // how many of its processes the OOM killer has ended
 )
 
 // askMachine asks the agent by a program that speaks its language.
@@ -308,6 +309,19 @@ func (r *Runtime) askMachine(id, what, value string) (string, error) {
 		err = errors.New(program.OneLine(said))
 	}
 	return said, failed("ask the guest", "", err)
+}
+
+// guestKills is how many processes the OOM killer of a machine's guest has ended.
+// It is not known, which is no failure, of one that is paused or about to end.
+func (r *Runtime) guestKills(s *state.State) (kills uint64, known bool) {
+	if machineStopped(s) {
+		return 0, false
+	}
+	said, err := r.askMachine(s.ID, askKills, "")
+	if err == nil {
+		kills, err = strconv.ParseUint(said, 10, 64)
+	}
+	return kills, err == nil
 }
 
 // signalMachine stops a monitor, and with it the guest, or lets it go on. The

@@ -2,6 +2,7 @@ package vm
 
 import (
 	"os"
+	"os/exec"
 	"strconv"
 	"strings"
 	"testing"
@@ -69,6 +70,30 @@ func TestCost(t *testing.T) {
 	if used := time.Duration(usage() - from); used > time.Since(began)/3 {
 		t.Errorf("used %v of processor time in %v with a quota of a fifth", used, time.Since(began))
 	}
+}
+
+// events tells at its next interval that the guest has run out of memory.
+func TestOOMEvent(t *testing.T) {
+	dir := bundle(t, "echo up; sleep 1000", func(c object) { c["annotations"] = object{"krun.ram_mib": "128"} })
+	id := name(t)
+	start(t, id, dir, "up\n")
+	told := temporary(t)
+	events := exec.Command(runtime, "--root", state, "events", "--interval", "1s", id)
+	events.Stdout, events.Stderr = told, told
+	check(t, events.Start())
+	t.Cleanup(func() {
+		_ = events.Process.Kill() // it has ended with the container
+		_ = events.Wait()
+	})
+	has := func(text string) func() bool {
+		return func() bool { return strings.Contains(content(t, told), text) }
+	}
+	waitFor(t, "statistics", has(`"type":"stats"`))
+	if has(`"type":"oom"`)() {
+		t.Error("an OOM before there was one")
+	}
+	ostia(t, "", "exec", id, "tail", "/dev/zero").want(t, 137, "")
+	waitFor(t, "the OOM", has(`{"type":"oom","id":"`+id+`"}`))
 }
 
 // number is the one that follows a word of a text.

@@ -140,7 +140,7 @@ func (a *agent) listen() error {
 		switch m.Kind {
 		case wire.Start:
 			a.begin(m)
-		case wire.List, wire.KillAll, wire.Update:
+		case wire.List, wire.KillAll, wire.Update, wire.Kills:
 			go a.answer(m)
 		case wire.Ping:
 			a.send(&wire.Message{Kind: wire.Pong})

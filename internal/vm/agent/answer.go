@@ -40,8 +40,21 @@ func ask(m *wire.Message) (string, error) {
 		return "", r.Kill(container, syscall.Signal(n), true)
 	case wire.Update:
 		return "", r.Update(container, runtime.Update{Resources: m.Text})
+	case wire.Kills:
+		return kills()
 	}
 	return "", errors.ErrUnsupported
+}
+
+// kills reads how many processes the OOM killer has ended since the guest began.
+func kills() (string, error) {
+	text, err := os.ReadFile("/proc/vmstat")
+	for line := range strings.Lines(string(text)) {
+		if n, ok := strings.CutPrefix(line, "oom_kill "); ok {
+			return strings.TrimSpace(n), nil
+		}
+	}
+	return "0", err
 }
 
 // process is what is told of one.

@@ -22,7 +22,7 @@ func (h *hub) serveAsk(c net.Conn) {
 		return
 	}
 	switch m.Kind {
-	case wire.List, wire.KillAll, wire.Update:
+	case wire.List, wire.KillAll, wire.Update, wire.Kills:
 	default:
 		return
 	}

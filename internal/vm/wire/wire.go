@@ -28,7 +28,8 @@ const (
 	List    Kind = "list"    // to the agent: the container's processes, as Text
 	KillAll Kind = "killall" // to the agent: the signal Text to every one of them
 	Update  Kind = "update"  // to the agent: Text is a resources object, as in config.json
-	Answer  Kind = "answer"  // agent: Text, to one of these three
+	Kills   Kind = "kills"   // to the agent: how many processes the guest's OOM killer has ended, as Text
+	Answer  Kind = "answer"  // agent: Text, to one of these four
 	Ping    Kind = "ping"    // to the agent: answer
 	Pong    Kind = "pong"    // agent: here
 	Started Kind = "started" // agent: the process of Session runs
