@@ -30,9 +30,11 @@ func run(args []string) int {
 		return agent.Runner(args[1:])
 	case len(args) == 3 && args[1] == "prepare":
 		return prepare.Main(args[2])
+	case len(args) == 3 && args[1] == "passt":
+		return monitor.Passt(args[2])
 	case len(args) == 11 && args[1] == "monitor":
 		if fds, ok := numbers(args[2:10]); ok {
-			return monitor.Main(monitor.Files{KVM: fds[0], Kernel: fds[1], Initrd: fds[2], Setup: fds[3], Control: fds[4], Reason: fds[5], Tun: fds[6], Trace: fds[7], Alone: args[10] == "alone"})
+			return monitor.Main(monitor.Files{KVM: fds[0], Kernel: fds[1], Initrd: fds[2], Setup: fds[3], Control: fds[4], Reason: fds[5], Wire: fds[6], Trace: fds[7], Alone: args[10] == "alone"})
 		}
 	case len(args) == 5 && args[1] == "ask":
 		return monitor.Ask(args[2], args[3], args[4])

@@ -423,6 +423,9 @@ func (c *creation) milestone(r *launch.Report) (done bool, err error) {
 		j := judge{stage: c.stage, plan: c.plan, process: c.spec.Process, spec: c.spec}
 		err, done = j.approve(r), c.wait
 		if err == nil {
+			err = c.startPasst()
+		}
+		if err == nil {
 			err = c.tellHooks(Created)
 		}
 	default:

@@ -63,14 +63,15 @@ const machineProgram = "ostia-vmm"
 // machineFiles are what a machine starts from.
 type machineFiles struct {
 	program, kvm, kernel, initrd, setup int
-	tun                                 int // -1 on a host without
+	wire                                int // /dev/net/tun, -1 on a host without, or a socket to passt
+	passt                               int // the other end of that, -1 without
 }
 
 func (f *machineFiles) close() {
 	if f == nil {
 		return
 	}
-	for _, fd := range [...]int{f.program, f.kvm, f.kernel, f.initrd, f.setup, f.tun} {
+	for _, fd := range [...]int{f.program, f.kvm, f.kernel, f.initrd, f.setup, f.wire, f.passt} {
 		if fd >= 0 {
 			unix.Close(fd)
 		}
@@ -92,7 +93,7 @@ func (c *creation) prepareMachine() error {
 	case len(c.spec.Extensions.Landlock) > 0:
 		return &spec.Error{Pointer: "annotations." + c.spec.Extensions.Landlock[0].Annotation, Err: errMachineRules}
 	}
-	files := &machineFiles{-1, -1, -1, -1, -1, -1}
+	files := &machineFiles{-1, -1, -1, -1, -1, -1, -1}
 	if files.program, err = openMachineProgram(); err != nil {
 		return err
 	}
@@ -119,7 +120,7 @@ func openMachineProgram() (int, error) {
 func high(fd int) (int, error) { return unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 32) }
 
 // prepare runs the program's prepare on the host, and takes what it answers:
-// four or five descriptors, or why not.
+// four to six descriptors, or why not.
 func (m *machineFiles) prepare(config, rootfs string) error {
 	text, err := unix.MemfdCreate("config", unix.MFD_CLOEXEC)
 	if err != nil {
@@ -157,9 +158,9 @@ func (m *machineFiles) prepare(config, rootfs string) error {
 }
 
 // machineEnv is what the program may know of our environment: where an ordinary
-// user's cache is.
+// user's cache is, and where programs are.
 func machineEnv() (env []string) {
-	for _, name := range [...]string{"HOME", "XDG_CACHE_HOME"} {
+	for _, name := range [...]string{"HOME", "XDG_CACHE_HOME", "PATH"} {
 		if v, ok := unix.Getenv(name); ok {
 			env = append(env, name+"="+v)
 		}
@@ -168,7 +169,7 @@ func machineEnv() (env []string) {
 }
 
 func (m *machineFiles) take(sock int) error {
-	answer, oob := make([]byte, 4096), make([]byte, unix.CmsgSpace(4*5))
+	answer, oob := make([]byte, 4096), make([]byte, unix.CmsgSpace(4*6))
 	var n, nOOB int
 	var err error
 	for {
@@ -196,7 +197,10 @@ func (m *machineFiles) take(sock int) error {
 	}
 	m.kvm, m.kernel, m.initrd, m.setup = fds[0], fds[1], fds[2], fds[3]
 	if len(fds) > 4 {
-		m.tun = fds[4]
+		m.wire = fds[4]
+	}
+	if len(fds) > 5 {
+		m.passt = fds[5]
 	}
 	return nil
 }
@@ -225,8 +229,8 @@ func (c *creation) openMachine(f *files, in *plan.Input, _ *syscall.SysProcAttr)
 	}
 	keep(f.add(reason))
 	absent := func() { m.Args = append(m.Args, "-") }
-	if c.files.tun >= 0 {
-		keep(f.lend(c.files.tun))
+	if c.files.wire >= 0 {
+		keep(f.lend(c.files.wire))
 	} else {
 		absent()
 	}

@@ -29,6 +29,7 @@ type Program struct {
 	Dir     string   // "" is the working directory
 	Stdin   string
 	Output  [2]string // files that standard output and error are appended to; "" keeps what is written for Run's result
+	Files   []int     // its descriptors from 3 on
 	Timeout *int      // in seconds; nil waits as long as it takes
 }
 
@@ -62,10 +63,12 @@ func (p *Program) Run() (output string, status unix.WaitStatus, err error) {
 	if env == nil {
 		env = []string{} // syscall would pass on this process's
 	}
+	files := []uintptr{uintptr(in), uintptr(to[0]), uintptr(to[1])}
+	for _, fd := range p.Files {
+		files = append(files, uintptr(fd))
+	}
 	pidfd := -1
-	pid, err := syscall.ForkExec(p.Path, p.Args, &syscall.ProcAttr{
-		Dir: p.Dir, Env: env, Files: []uintptr{uintptr(in), uintptr(to[0]), uintptr(to[1])}, Sys: &syscall.SysProcAttr{PidFD: &pidfd},
-	})
+	pid, err := syscall.ForkExec(p.Path, p.Args, &syscall.ProcAttr{Dir: p.Dir, Env: env, Files: files, Sys: &syscall.SysProcAttr{PidFD: &pidfd}})
 	if err != nil {
 		return "", 0, err
 	}

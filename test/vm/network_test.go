@@ -64,6 +64,67 @@ echo "served by the machine" >/tmp/page; httpd -p 80 -h /tmp; echo up; while :; 
 	runScript(t, "", "wget -q -O - http://10.77.0.1:"+server+"/ | wc -c", shared).want(t, 0, "1048576\n")
 }
 
+// With passt(1) a machine shares the addresses of its namespace with others.
+func TestPasst(t *testing.T) {
+	ns := namespace(t, "vmpasst")
+	ip(t, "link add vmpasst0 type veth peer name eth0 netns vmpasst")
+	t.Cleanup(func() { _ = exec.Command("ip", "link", "del", "vmpasst0").Run() }) // gone with the namespace
+	ip(t, "address add 10.79.0.1/24 dev vmpasst0")
+	ip(t, "address add fd79::1/64 dev vmpasst0 nodad")
+	ip(t, "link set vmpasst0 up")
+	ip(t, "-n vmpasst address add 10.79.0.2/24 dev eth0")
+	ip(t, "-n vmpasst address add fd79::2/64 dev eth0 nodad")
+	ip(t, "-n vmpasst link set eth0 up")
+	ip(t, "-n vmpasst route add default via 10.79.0.1")
+	ip(t, "-n vmpasst route add default via fd79::1")
+	server := serve(t, strings.Repeat("0123456789abcde\n", 1<<16))
+
+	shared := func(ports string) func(object) {
+		return func(c object) {
+			joinNamespace(c, ns)
+			c["annotations"] = object{"krun.use_passt": "1", "org.ostia.vm.passt_ports": ports}
+		}
+	}
+	const fetch = "wget -q -O - http://10.79.0.1:PORT/ | md5sum; wget -q -O - 'http://[fd79::1]:PORT/' | wc -c; "
+	const fetched = "f6671daa02ca47d12016abc835ca4a4d  -\n1048576\n"
+	script := "ip -o link show eth0 | sed 's/.*mtu \\([0-9]*\\).*/\\1/'; ip route | head -n 1; " + fetch +
+		`echo "served by the machine" >/tmp/page; httpd -p 80 -h /tmp; echo up; while :; do sleep 1; done`
+	dir := bundle(t, strings.ReplaceAll(script, "PORT", server), shared("80"))
+	id := name(t)
+	output := start(t, id, dir, "up\n")
+	text, err := os.ReadFile(output)
+	check(t, err)
+	if want := "65520\ndefault via 10.79.0.1 dev eth0 \n" + fetched + "up\n"; string(text) != want {
+		t.Errorf("in the guest: %q, want %q", text, want)
+	}
+	for _, host := range []string{"10.79.0.2", "[fd79::2]"} {
+		if page := get(t, "http://"+host+"/page"); page != "served by the machine\n" {
+			t.Errorf("from %s: %q", host, page)
+		}
+	}
+	t.Run("a second machine", func(t *testing.T) {
+		runScript(t, "", strings.ReplaceAll(fetch, "PORT", server), shared("none")).want(t, 0, fetched)
+	})
+	// passt ends with its machine.
+	ostia(t, "", "kill", id, "KILL").want(t, 0, "")
+	waitFor(t, "the end", func() bool { return stopped(t, id) })
+	ostia(t, "", "delete", id).want(t, 0, "")
+	waitFor(t, "the end of passt", func() bool { return exec.Command("pidof", "passt", "passt.avx2").Run() != nil })
+
+	t.Run("nothing to go out by", func(t *testing.T) {
+		r := runScript(t, "", "true", func(c object) { c["annotations"] = object{"krun.use_passt": "1"} })
+		if r.status != 125 || !strings.HasSuffix(r.stderr, ": annotations.krun.use_passt: passt(1): exit status 1: no Ethernet device of the container's network namespace is up and has an address and a default route\n") {
+			t.Errorf("exit status %d, stderr %q", r.status, r.stderr)
+		}
+	})
+	t.Run("no such ports", func(t *testing.T) {
+		r := runScript(t, "", "true", shared("no port"))
+		if r.status != 125 || !strings.HasSuffix(r.stderr, ": annotations.krun.use_passt: passt(1): exit status 1: Invalid port specifier no port (annotation org.ostia.vm.passt_ports)\n") {
+			t.Errorf("exit status %d, stderr %q", r.status, r.stderr)
+		}
+	})
+}
+
 // An engine may make the network of a new namespace in a hook.
 func TestNetworkByHook(t *testing.T) {
 	server := serve(t, "hooked\n")

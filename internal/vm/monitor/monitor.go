@@ -38,7 +38,7 @@ type Files struct {
 	Setup   int  // a prepare.Setup as JSON
 	Control int  // listening socket for execs
 	Reason  int  // takes why the machine ended without a status
-	Tun     int  // /dev/net/tun, opened by its path alone; -1 on a host without
+	Wire    int  // /dev/net/tun, opened by its path alone, -1 on a host without; or a socket to passt
 	Trace   int  // takes the phases of --trace; -1 for none
 	Alone   bool // nobody waits for the end who would say why there is no status
 }
@@ -93,7 +93,7 @@ func run(f Files, signals <-chan os.Signal) (status int, err error) {
 	}
 	tr := &trace{fd: f.Trace}
 	tr.end("monitor: start")
-	cards, err := joinNetwork(setup, f.Tun)
+	cards, err := joinNetwork(setup, f.Wire)
 	if err != nil {
 		return 0, err
 	}
@@ -105,7 +105,11 @@ func run(f Files, signals <-chan os.Signal) (status int, err error) {
 	h := newHub()
 	devices := []virtio.Device{virtiofs.NewDevice(guest.Tag, fs), &vsock.Device{Accept: h.accept}, entropy.Device{}, balloon.Device{}}
 	for _, c := range cards {
-		devices = append(devices, virtionet.NewDevice(c.Tap, c.Link.MAC, c.Link.MTU))
+		card := virtionet.NewDevice
+		if c.Stream {
+			card = virtionet.NewStreamDevice
+		}
+		devices = append(devices, card(c.Wire, c.Link.MAC, c.Link.MTU))
 	}
 	c := machine.Config{
 		KVM: f.KVM, Memory: setup.Memory, CPUs: setup.CPUs, Bare: setup.Bare, Nested: setup.Nested,

@@ -17,15 +17,19 @@ var errNoTun = errors.New("/dev/net/tun: no such file or directory: load its mod
 
 // joinNetwork gives the machine the network of the container's namespace, and
 // gives up the right to change that. A container in the host's own has lo alone:
-// the host's devices are not a machine's.
-func joinNetwork(setup *prepare.Setup, tun int) ([]network.Card, error) {
+// the host's devices are not a machine's. With passt, wire is the socket to that.
+func joinNetwork(setup *prepare.Setup, wire int) ([]network.Card, error) {
+	if setup.Passt != "" {
+		link, err := network.Template()
+		return []network.Card{{Link: link, Wire: wire, Stream: true}}, errors.Join(err, dropNetAdmin())
+	}
 	own, err := os.Readlink("/proc/self/ns/net")
 	if err != nil {
 		return nil, fmt.Errorf("network: %w", err)
 	}
 	var cards []network.Card
 	if own != setup.Network {
-		if cards, err = network.Join(func() (int, error) { return openTun(tun) }); err != nil {
+		if cards, err = network.Join(func() (int, error) { return openTun(wire) }); err != nil {
 			return nil, err
 		}
 	}

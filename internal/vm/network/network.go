@@ -16,10 +16,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Card is a device of the guest and the descriptor that its frames go through.
+// Card is a device of the guest and the descriptor that its frames go through:
+// a tap, or a stream socket to passt(1).
 type Card struct {
-	Link guest.Link
-	Tap  int
+	Link   guest.Link
+	Wire   int
+	Stream bool
 }
 
 // MaxCards is the most that a machine may have.
@@ -46,7 +48,7 @@ func Join(tun func() (int, error)) ([]Card, error) {
 		if err != nil {
 			return nil, fmt.Errorf("network: %s: %w", d.Name, err)
 		}
-		cards = append(cards, Card{d.Link, tap})
+		cards = append(cards, Card{Link: d.Link, Wire: tap})
 	}
 	return cards, nil
 }

@@ -15,15 +15,17 @@ const (
 )
 
 // Main prepares a machine for the runtime, which reads one message: "ok" with
-// four or five descriptors in the order of Files, or the reason of the failure.
+// four to six descriptors in the order of Files, or the reason of the failure.
 func Main(rootfs string) int {
 	config, err := io.ReadAll(os.NewFile(configFD, "config"))
 	if err == nil {
 		var f *Files
 		if f, err = New(string(config), rootfs); err == nil {
 			fds := []int{int(f.KVM.Fd()), int(f.Kernel.Fd()), int(f.Initrd.Fd()), int(f.Setup.Fd())}
-			if f.Tun != nil {
-				fds = append(fds, int(f.Tun.Fd()))
+			for _, file := range [...]*os.File{f.Wire, f.Passt} {
+				if file != nil {
+					fds = append(fds, int(file.Fd()))
+				}
 			}
 			err = unix.Sendmsg(answerFD, []byte("ok"), unix.UnixRights(fds...), nil, unix.MSG_NOSIGNAL)
 		}

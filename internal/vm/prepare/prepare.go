@@ -30,6 +30,8 @@ type Setup struct {
 	Serial   bool   // what the kernel prints goes to standard error
 	Nested   bool   // the guest sees the processor's virtualization
 	Network  string // the host's network namespace, as /proc/self/ns/net names it
+	Passt    string // the program that gives the guest its network, "" without
+	Ports    string // on which that takes connections, as its options have them
 }
 
 // Cmdline is every guest's kernel command line. reboot=t: a reset without a
@@ -51,10 +53,11 @@ const (
 	BareCmdline = " root=" + BareTag + " rootfstype=virtiofs ro init=/init devtmpfs.mount=1"
 )
 
-// Files are what a machine starts from. Their owner closes them. Tun is opened
-// by its path alone, since a tap belongs to the network namespace in which its
-// device is opened; nil on a host without.
-type Files struct{ KVM, Kernel, Initrd, Setup, Tun *os.File }
+// Files are what a machine starts from. Their owner closes them. Wire is
+// /dev/net/tun, opened by its path alone, since a tap belongs to the network
+// namespace in which its device is opened, and nil on a host without. With
+// passt(1) it is a socket, whose other end is Passt.
+type Files struct{ KVM, Kernel, Initrd, Setup, Wire, Passt *os.File }
 
 // New prepares a machine for the configuration text, whose root file system is
 // at rootfs on the host.
@@ -91,14 +94,20 @@ func New(config, rootfs string) (*Files, error) {
 		return nil, err
 	}
 	f.Kernel, f.Initrd = c.kernel, c.initrd
-	if f.Tun, err = openTun(); err != nil {
+	passt := ""
+	if w.passt == "" {
+		f.Wire, err = openTun()
+	} else if passt, err = findPasst(); err == nil {
+		f.Wire, f.Passt, err = wire()
+	}
+	if err != nil {
 		return nil, err
 	}
 	own, err := os.Readlink("/proc/self/ns/net")
 	if err != nil {
 		return nil, err
 	}
-	text, err := json.Marshal(Setup{Network: own, Config: config, Memory: w.memory, CPUs: w.cpus, Cmdline: w.cmdline, Terminal: w.terminal, Boot: w.boot, Answer: w.answer, Bare: k.Bare, Nested: w.nested, Serial: w.serial})
+	text, err := json.Marshal(Setup{Network: own, Passt: passt, Ports: w.passt, Config: config, Memory: w.memory, CPUs: w.cpus, Cmdline: w.cmdline, Terminal: w.terminal, Boot: w.boot, Answer: w.answer, Bare: k.Bare, Nested: w.nested, Serial: w.serial})
 	if err != nil {
 		return nil, err
 	}

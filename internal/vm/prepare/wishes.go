@@ -20,6 +20,7 @@ type wishes struct {
 	nested   bool
 	serial   bool
 	terminal bool
+	passt    string // the ports that it takes connections on, "" without it
 }
 
 const (
@@ -33,6 +34,8 @@ const (
 	// overhead is what the monitor may need of the container's memory limit
 	// besides the guest's memory.
 	overhead = 16 * miB
+	// overheadOfPasst is what passt(1) needs, which is in the same cgroup.
+	overheadOfPasst = 32 * miB
 )
 
 // Annotations.
@@ -44,6 +47,8 @@ const (
 	annotationBoot   = "org.ostia.vm.boot_seconds"
 	annotationAnswer = "org.ostia.vm.answer_seconds"
 	annotationSerial = "org.ostia.vm.serial"
+	annotationPasst  = "krun.use_passt"
+	annotationPorts  = "org.ostia.vm.passt_ports"
 )
 
 // refused are annotations of krun's that ask for what is not there: an ignored
@@ -51,7 +56,6 @@ const (
 var refused = map[string]string{
 	"krun.gpu_flags": "there is no GPU in a machine of this handler",
 	"krun.variant":   "there is one kind of machine",
-	"krun.use_passt": "the machine has the network of its container's namespace",
 }
 
 func wishesOf(config string) (w wishes, err error) {
@@ -129,8 +133,15 @@ func wishesOf(config string) (w wishes, err error) {
 	if path := c.Annotations[annotationKernel]; path != "" {
 		w.kernel = path
 	}
+	if w.passt, err = passtPorts(c.Annotations); err != nil {
+		return w, err
+	}
 	if l := c.Linux.Resources.Memory.Limit; l != nil && *l > 0 {
-		w.memory = max(uint64(*l)-min(uint64(*l), overhead), minMemory)
+		others := uint64(overhead)
+		if w.passt != "" {
+			others += overheadOfPasst
+		}
+		w.memory = max(uint64(*l)-min(uint64(*l), others), minMemory)
 	}
 	if m := c.VM.HWConfig.Memory; m != nil {
 		w.memory = *m
@@ -166,6 +177,22 @@ func wishesOf(config string) (w wishes, err error) {
 		return w, fmt.Errorf("%d MiB of guest memory: at least %d are needed (annotation %s, or linux.resources.memory.limit)", w.memory/miB, minMemory/miB, annotationMemory)
 	}
 	return w, nil
+}
+
+// passtPorts are the ports that passt(1) takes connections on for the guest, as
+// its options -t and -u have them: all, as krun has it, unless they are given.
+func passtPorts(annotations map[string]string) (string, error) {
+	ports, given := annotations[annotationPorts]
+	asked, err := yes(annotations, annotationPasst)
+	switch {
+	case err != nil:
+		return "", err
+	case given && (!asked || ports == ""):
+		return "", fmt.Errorf("annotations %s %q: needs %s: 1, and ports like 80,8080-8090, all or none", annotationPorts, ports, annotationPasst)
+	case asked && !given:
+		return "all", nil
+	}
+	return ports, nil
 }
 
 // yes reads an annotation that is 1 or 0.

@@ -23,7 +23,11 @@ func TestWishes(t *testing.T) {
 			w.kernel, w.cpus, w.memory = "/other", 16, 128*miB
 		}),
 		`{"linux": {"resources": {"memory": {"limit": 536870912}}}}`: with(func(w *wishes) { w.memory = 512*miB - overhead }),
-		`{"linux": {"resources": {"memory": {"limit": 1048576}}}}`:   with(func(w *wishes) { w.memory = minMemory }),
+		`{"annotations": {"krun.use_passt": "1"}, "linux": {"resources": {"memory": {"limit": 536870912}}}}`: with(func(w *wishes) {
+			w.memory, w.passt = 512*miB-overhead-overheadOfPasst, "all"
+		}),
+		`{"annotations": {"krun.use_passt": "true", "org.ostia.vm.passt_ports": "80"}}`: with(func(w *wishes) { w.passt = "80" }),
+		`{"linux": {"resources": {"memory": {"limit": 1048576}}}}`:                      with(func(w *wishes) { w.memory = minMemory }),
 		`{"annotations": {"krun.nested_virt": "1", "krun.use_passt": "0", "org.ostia.vm.serial": "1", "org.ostia.vm.answer_seconds": "0"}, "process": {"terminal": true}}`: with(func(w *wishes) {
 			w.nested, w.serial, w.answer, w.terminal = true, true, 0, true
 		}),
@@ -35,7 +39,8 @@ func TestWishes(t *testing.T) {
 	for config, want := range map[string]string{
 		`{"annotations": {"krun.gpu_flags": "1"}}`:                  "annotations krun.gpu_flags: ",
 		`{"annotations": {"krun.variant": "sev"}}`:                  "annotations krun.variant: ",
-		`{"annotations": {"krun.use_passt": "1"}}`:                  "annotations krun.use_passt: ",
+		`{"annotations": {"krun.use_passt": "perhaps"}}`:            `annotations krun.use_passt "perhaps": use 1 or 0`,
+		`{"annotations": {"org.ostia.vm.passt_ports": "80"}}`:       `annotations org.ostia.vm.passt_ports "80": needs krun.use_passt: 1`,
 		`{"annotations": {"krun.nested_virt": "maybe"}}`:            `annotations krun.nested_virt "maybe": use 1 or 0`,
 		`{"annotations": {"krun.cpus": "0"}}`:                       "0 vCPUs: from 1 to 16",
 		`{"annotations": {"krun.ram_mib": "64"}}`:                   "64 MiB of guest memory: at least 96",

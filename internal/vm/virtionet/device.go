@@ -1,6 +1,7 @@
 // Package virtionet is the virtio network device: it moves frames between the
-// guest's queues and a tap. It knows nothing of what a frame holds: the header
-// before each, which asks for checksums and segments, is the kernel's to judge.
+// guest's queues and a tap, or a socket. It knows nothing of what a frame holds:
+// the header before each, which asks for checksums and segments, is the kernel's
+// to judge, and empty where a socket takes the frames.
 package virtionet
 
 import (
@@ -44,9 +45,10 @@ const (
 
 // Device is a network card.
 type Device struct {
-	tap int
-	mac [6]byte
-	mtu uint16
+	wire   int // a tap or a socket
+	stream bool
+	mac    [6]byte
+	mtu    uint16
 
 	reading   sync.Once
 	offered   chan struct{} // the driver has offered buffers, or has reset the device
@@ -57,7 +59,15 @@ type Device struct {
 // NewDevice makes a card in front of a tap that has IFF_VNET_HDR with headers
 // of HeaderSize.
 func NewDevice(tap int, mac [6]byte, mtu uint16) *Device {
-	return &Device{tap: tap, mac: mac, mtu: mtu, offered: make(chan struct{}, 1)}
+	return &Device{wire: tap, mac: mac, mtu: mtu, offered: make(chan struct{}, 1)}
+}
+
+// NewStreamDevice makes a card in front of a stream socket on which the length
+// of each frame comes before it, in 32 bits of network order, as passt(1) has it.
+func NewStreamDevice(socket int, mac [6]byte, mtu uint16) *Device {
+	d := NewDevice(socket, mac, mtu)
+	d.stream = true
+	return d
 }
 
 // ID, Features, Queues and Config are those of virtio.Device.
@@ -65,6 +75,9 @@ func (d *Device) ID() uint32       { return 1 }
 func (d *Device) Queues() []uint16 { return []uint16{256, 256} }
 
 func (d *Device) Features() uint64 {
+	if d.stream {
+		return featureMTU | featureMAC | featureMergeable
+	}
 	return featureChecksum | featureGuestChecksum | featureMTU | featureMAC | featureGuestTSO4 | featureGuestTSO6 |
 		featureHostTSO4 | featureHostTSO6 | featureMergeable
 }
@@ -79,6 +92,9 @@ func (d *Device) Config() []byte {
 // driver does not want to.
 func (d *Device) Accept(features uint64) {
 	d.mergeable.Store(features&featureMergeable != 0)
+	if d.stream {
+		return
+	}
 	offload := 0
 	for _, f := range [...]struct {
 		feature uint64
@@ -88,7 +104,7 @@ func (d *Device) Accept(features uint64) {
 			offload |= f.flag
 		}
 	}
-	_ = unix.IoctlSetInt(d.tap, unix.TUNSETOFFLOAD, offload) // a combination that the kernel refuses leaves all to it
+	_ = unix.IoctlSetInt(d.wire, unix.TUNSETOFFLOAD, offload) // a combination that the kernel refuses leaves all to it
 }
 
 // Reset forgets the frame that waits for buffers.
@@ -108,7 +124,13 @@ func (d *Device) wake() {
 func (d *Device) Serve(n int, q *virtio.Queue) {
 	if n == receiveQueue {
 		d.wake()
-		d.reading.Do(func() { go d.receive(q) })
+		d.reading.Do(func() {
+			if d.stream {
+				go d.receiveStream(q)
+			} else {
+				go d.receive(q)
+			}
+		})
 		return
 	}
 	for c := q.Pop(); c != nil; c = q.Pop() {
@@ -117,14 +139,18 @@ func (d *Device) Serve(n int, q *virtio.Queue) {
 	}
 }
 
-// transmit gives the kernel a frame behind its header. One that it does not
-// take is lost, as on a wire.
+// transmit gives the kernel a frame behind its header, or the socket the frame.
+// One that is not taken is lost, as on a wire.
 func (d *Device) transmit(frame [][]byte) {
 	if n := virtio.Length(frame); n < HeaderSize+ethernetHeader || n > HeaderSize+maxFrame || len(frame) > maxPieces {
 		return
 	}
+	if d.stream {
+		d.transmitStream(virtio.Skip(frame, HeaderSize))
+		return
+	}
 	for {
-		if _, err := unix.Writev(d.tap, frame); err != unix.EINTR {
+		if _, err := unix.Writev(d.wire, frame); err != unix.EINTR {
 			return
 		}
 	}
@@ -134,7 +160,7 @@ func (d *Device) transmit(frame [][]byte) {
 func (d *Device) receive(q *virtio.Queue) {
 	frame := make([]byte, HeaderSize+maxFrame)
 	for {
-		n, err := unix.Read(d.tap, frame)
+		n, err := unix.Read(d.wire, frame)
 		if err == unix.EINTR {
 			continue
 		}

@@ -2,6 +2,7 @@ package virtionet
 
 import (
 	"bytes"
+	"io"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -37,4 +38,41 @@ func FuzzTransmit(f *testing.F) {
 			t.Errorf("of a frame of %d bytes in %d pieces %d came, %v", len(frame), len(pieces), n, err)
 		}
 	})
+}
+
+// On a stream a frame goes behind its length, without the header, and whole,
+// also if it takes more than one write. What cannot be a length ends the
+// connection.
+func TestStream(t *testing.T) {
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(pair[0])
+	defer unix.Close(pair[1])
+	if err := unix.SetsockoptInt(pair[0], unix.SOL_SOCKET, unix.SO_SNDBUF, 4096); err != nil {
+		t.Fatal(err)
+	}
+	d := NewStreamDevice(pair[0], [6]byte{2}, 1500)
+	body := bytes.Repeat([]byte("0123456789abcdef"), 4000)
+	go d.transmit([][]byte{make([]byte, HeaderSize-1), append([]byte{0}, body[:1]...), body[1:5], body[5:]})
+	got := make([]byte, 4+len(body))
+	if _, err := io.ReadFull(socket(pair[1]), got); err != nil || !bytes.Equal(got[:4], []byte{0, 0, 0xfa, 0}) || !bytes.Equal(got[4:], body) {
+		t.Errorf("%v: %d bytes that begin with %x", err, len(got), got[:min(len(got), 8)])
+	}
+	for _, length := range [][]byte{{0, 0, 0, 13}, {0, 1, 0, 18}, {255, 255, 255, 255}} {
+		pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := unix.Write(pair[1], length); err != nil {
+			t.Fatal(err)
+		}
+		NewStreamDevice(pair[0], [6]byte{2}, 1500).receiveStream(nil)
+		if n, err := (socket(pair[1])).Read(make([]byte, 1)); err != io.EOF {
+			t.Errorf("length %x: %d, %v", length, n, err)
+		}
+		unix.Close(pair[0])
+		unix.Close(pair[1])
+	}
 }
