@@ -16,7 +16,7 @@ func (f *field) exec() ([]result, error) {
 		boot = append(boot, at.Seconds())
 		for range f.rounds + 1 {
 			began := time.Now()
-			p, err := f.start(ctx, f.ostia, "--root", f.state(), "exec", s.(*ours).id, "/bin/true")
+			p, err := f.start(ctx, f.ostia, "--root", f.state(f.ostia), "exec", s.(*container).id, "/bin/true")
 			if err == nil {
 				err = p.wait()
 			}

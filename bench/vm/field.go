@@ -86,6 +86,15 @@ func (f *field) bundle() error {
 
 // program makes a shell script the entry point.
 func (f *field) program(script string) error {
+	return f.configure(func(c map[string]any) {
+		p := c["process"].(map[string]any)
+		p["args"], p["terminal"] = []string{"/bin/sh", "-c", script}, false
+		c["root"].(map[string]any)["readonly"] = false
+	})
+}
+
+// configure changes the bundle's configuration.
+func (f *field) configure(change func(map[string]any)) error {
 	text, err := os.ReadFile(f.dir + "/config.json")
 	if err != nil {
 		return err
@@ -94,9 +103,7 @@ func (f *field) program(script string) error {
 	if err := json.Unmarshal(text, &c); err != nil {
 		return err
 	}
-	p := c["process"].(map[string]any)
-	p["args"], p["terminal"] = []string{"/bin/sh", "-c", script}, false
-	c["root"].(map[string]any)["readonly"] = false
+	change(c)
 	if text, err = json.Marshal(c); err != nil {
 		return err
 	}
@@ -106,7 +113,7 @@ func (f *field) program(script string) error {
 // warm is a first boot, which fills ostia's cache.
 func (f *field) warm() error {
 	return f.round("ostia's first boot", func(ctx context.Context) error {
-		p, err := f.start(ctx, f.ostia, f.ostiaArgs(f.id())...)
+		p, err := f.start(ctx, f.ostia, f.runArgs(f.ostia, f.id())...)
 		if err == nil {
 			err = p.wait()
 		}
@@ -133,17 +140,22 @@ func (f *field) id() string {
 	return fmt.Sprintf("bench-vm-%d", f.next)
 }
 
-func (f *field) ostiaArgs(id string) []string {
-	return []string{"--root", f.state(), "--handler", "vm", "run", "--bundle", f.dir, id}
+// runArgs run the bundle by one of the runtimes.
+func (f *field) runArgs(runtime, id string) []string {
+	args := []string{"--root", f.state(runtime)}
+	if runtime == f.ostia {
+		args = append(args, "--handler", "vm")
+	}
+	return append(args, "run", "--bundle", f.dir, id)
 }
 
-func (f *field) state() string { return f.dir + "/state" }
+func (f *field) state(runtime string) string { return f.dir + "/state-" + filepath.Base(runtime) }
 
-// command runs a command of the runtime to its end.
-func (f *field) command(args ...string) (string, error) {
-	out, err := exec.Command(f.ostia, append([]string{"--root", f.state()}, args...)...).CombinedOutput()
+// command runs a command of a runtime to its end.
+func (f *field) command(runtime string, args ...string) (string, error) {
+	out, err := exec.Command(runtime, append([]string{"--root", f.state(runtime)}, args...)...).CombinedOutput()
 	if err != nil {
-		return "", fmt.Errorf("ostia %v: %w: %s", args, err, out)
+		return "", fmt.Errorf("%s %v: %w: %s", filepath.Base(runtime), args, err, out)
 	}
 	return string(out), nil
 }

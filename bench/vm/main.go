@@ -1,6 +1,8 @@
 // Command vm runs the microVM handler beside QEMU's microvm machine with
 // virtiofsd, in turn, in the guest of test/guest, where KVM is nested: the same
-// kernel, the same initramfs, the same entry point. `make bench-vm`.
+// kernel, the same initramfs, the same entry point. `make bench-vm`. Where krun is
+// built (crun with libkrun, which Debian has not), it runs beside that, too, with
+// the kernel of krun's: BENCH="-krun FILE -libkrunfw FILE".
 //
 // Only ratios of one run mean anything: the processor is emulated.
 package main
@@ -19,6 +21,8 @@ func main() {
 	var o options
 	flag.StringVar(&o.ostia, "ostia", os.Getenv("RUNTIME"), "the binary to measure")
 	flag.StringVar(&o.machine, "machine", machineType, "QEMU's -machine")
+	flag.StringVar(&o.krun, "krun", "", "a crun with libkrun, by the name of krun")
+	flag.StringVar(&o.krunKernel, "libkrunfw", "", "the libkrunfw that it finds, as a path")
 	flag.StringVar(&o.only, "only", "", "only the parts whose names hold this")
 	flag.StringVar(&o.before, "before", "", "an earlier output: what it says of parts that are not measured now is kept")
 	flag.IntVar(&o.rounds, "n", 5, "rounds of each measurement")
@@ -32,6 +36,7 @@ func main() {
 
 type options struct {
 	ostia, machine, only, before string
+	krun, krunKernel             string
 	rounds                       int
 	limit                        time.Duration
 }
@@ -48,6 +53,7 @@ var parts = []part{
 	{"memory", (*field).memory},
 	{"exec", (*field).exec},
 	{"files", (*field).files},
+	{"krun", (*field).besideKrun},
 }
 
 // run measures, and prints a table on standard error and JSON on standard output.
@@ -66,7 +72,7 @@ func run(o options) error {
 	}
 	var failed []string
 	for _, p := range parts {
-		if !strings.Contains(p.name, o.only) {
+		if !strings.Contains(p.name, o.only) || p.name == "krun" && o.krun == "" {
 			continue
 		}
 		fmt.Fprintf(os.Stderr, "bench-vm: %s ...\n", p.name)

@@ -10,10 +10,19 @@ import (
 	"time"
 )
 
-// memory is what the processes of a machine have resident besides the guest's.
 func (f *field) memory() ([]result, error) {
-	var sizes [2]float64
-	for n, who := range []string{isOstia, isQEMU} {
+	sizes, err := f.resident(isOstia, isQEMU)
+	if err != nil {
+		return nil, err
+	}
+	return []result{compare("resident besides the guest's memory, with virtiofsd", "MiB", "<= 10 MiB", sizes[:1], sizes[1:])}, nil
+}
+
+// resident is what the processes of a machine have resident besides the guest's
+// memory, in MiB.
+func (f *field) resident(sides ...string) ([]float64, error) {
+	sizes := make([]float64, len(sides))
+	for n, who := range sides {
 		err := f.with(who, "touch /"+mark+"; sleep 1000", func(ctx context.Context, w *watch, s side) error {
 			if _, err := w.wait(ctx, mark); err != nil {
 				return err
@@ -33,15 +42,15 @@ func (f *field) memory() ([]result, error) {
 			return nil, err
 		}
 	}
-	return []result{compare("resident besides the guest's memory, with virtiofsd", "MiB", "<= 10 MiB", sizes[:1], sizes[1:])}, nil
+	return sizes, nil
 }
 
 // processes are those that make a machine: the monitor; QEMU and both of
 // virtiofsd's.
 func (f *field) processes(s side) ([]string, error) {
 	switch s := s.(type) {
-	case *ours:
-		out, err := f.command("state", s.id)
+	case *container:
+		out, err := f.command(s.runtime, "state", s.id)
 		if err != nil {
 			return nil, err
 		}

@@ -11,17 +11,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// result is one measurement, of both or of ostia alone.
+// result is one measurement, of ostia and another or of ostia alone.
 type result struct {
 	Part        string    `json:"part"`
 	Measurement string    `json:"measurement"`
 	Unit        string    `json:"unit"`
 	Ostia       float64   `json:"ostia"`          // median
-	QEMU        float64   `json:"qemu,omitempty"` // median
+	Peer        float64   `json:"peer,omitempty"` // median of QEMU's, or of who is named
 	Ratio       float64   `json:"ratio,omitempty"`
 	Goal        string    `json:"goal,omitempty"`
 	Runs        []float64 `json:"runs,omitempty"`     // ostia's, in their order
-	QEMURuns    []float64 `json:"qemuRuns,omitempty"` // QEMU's
+	PeerRuns    []float64 `json:"peerRuns,omitempty"` // the other's
 }
 
 // report is all that is known.
@@ -31,6 +31,7 @@ type report struct {
 	QEMU       command  `json:"qemu"`
 	Manual     command  `json:"qemuAsItsManualHasIt"`
 	VirtioFSD  command  `json:"virtiofsd"`
+	Krun       *command `json:"krun,omitempty"`
 	Results    []result `json:"results"`
 }
 
@@ -52,7 +53,7 @@ func (f *field) report(before string) (*report, error) {
 	_ = unix.Uname(&u)
 	r.Conditions = fmt.Sprintf("nested KVM (SVM) in QEMU without KVM: an emulated processor, one thread; Linux %s on both levels", unix.ByteSliceToString(u.Release[:]))
 	var err error
-	if r.Ostia, err = version(f.ostia, f.ostiaArgs("ID")); err != nil {
+	if r.Ostia, err = version(f.ostia, f.runArgs(f.ostia, "ID")); err != nil {
 		return nil, err
 	}
 	if r.QEMU, err = version(qemu, f.qemuArgs(isQEMU, "DIR")); err != nil {
@@ -61,7 +62,11 @@ func (f *field) report(before string) (*report, error) {
 	if r.Manual, err = version(qemu, f.qemuArgs(isManual, "DIR")); err != nil {
 		return nil, err
 	}
-	r.VirtioFSD, err = version(virtiofsd, f.fsArgs("DIR"))
+	if r.VirtioFSD, err = version(virtiofsd, f.fsArgs("DIR")); err != nil || f.krun == "" {
+		return r, err
+	}
+	c, err := version(f.krun, f.runArgs(f.krun, "ID"))
+	r.Krun = &c
 	return r, err
 }
 
@@ -83,11 +88,11 @@ func (r *report) json(w io.Writer) error {
 
 func (r *report) table(w io.Writer) {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(t, "\n\tostia\tQEMU\tratio\tgoal\n")
+	fmt.Fprintf(t, "\n\tostia\tQEMU or krun\tratio\tgoal\n")
 	for _, m := range r.Results {
 		q, ratio := "", ""
-		if m.QEMU != 0 {
-			q = fmt.Sprintf("%.4g", m.QEMU)
+		if m.Peer != 0 {
+			q = fmt.Sprintf("%.4g", m.Peer)
 		}
 		if m.Ratio != 0 {
 			ratio = fmt.Sprintf("%.2f", m.Ratio)
@@ -96,17 +101,19 @@ func (r *report) table(w io.Writer) {
 	}
 	t.Flush()
 	fmt.Fprintf(w, "\n%s\n", r.Conditions)
-	for _, c := range []command{r.Ostia, r.QEMU, r.Manual, r.VirtioFSD} {
-		fmt.Fprintf(w, "%s: %s\n", c.Version, c.Line)
+	for _, c := range []*command{&r.Ostia, &r.QEMU, &r.Manual, &r.VirtioFSD, r.Krun} {
+		if c != nil {
+			fmt.Fprintf(w, "%s: %s\n", c.Version, c.Line)
+		}
 	}
 }
 
 // compare is a result of rounds in turn.
-func compare(measurement, unit, goal string, ostia, qemu []float64) result {
-	r := result{Measurement: measurement, Unit: unit, Goal: goal, Ostia: median(ostia), Runs: ostia, QEMURuns: qemu}
-	if len(qemu) > 0 {
-		r.QEMU = median(qemu)
-		r.Ratio = r.Ostia / r.QEMU
+func compare(measurement, unit, goal string, ostia, peer []float64) result {
+	r := result{Measurement: measurement, Unit: unit, Goal: goal, Ostia: median(ostia), Runs: ostia, PeerRuns: peer}
+	if len(peer) > 0 {
+		r.Peer = median(peer)
+		r.Ratio = r.Ostia / r.Peer
 	}
 	return r
 }
