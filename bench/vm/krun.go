@@ -1,8 +1,13 @@
 package main
 
+import "errors"
+
 // besideKrun boots the kernel of libkrunfw with both, in machines of one size,
 // and compares what the other parts compare with QEMU.
 func (f *field) besideKrun() ([]result, error) {
+	if f.krunKernel == "" {
+		return nil, errors.New("-libkrunfw is not given")
+	}
 	err := f.configure(func(c map[string]any) {
 		c["annotations"] = map[string]any{"krun.cpus": "1", "krun.ram_mib": "512", "org.ostia.vm.kernel": f.krunKernel}
 	})

@@ -15,7 +15,7 @@ var eventsCommand = command{
 	synopsis: "[flags] CONTAINER",
 	summary:  "print a container's statistics and when it runs out of memory",
 	description: "events prints a line of JSON for each event, in the form of runc's: {\"type\":\"stats\",...} after every interval, " +
-		"{\"type\":\"oom\",...} when the container's memory is used up. It ends when the container ends.",
+		"{\"type\":\"oom\",...} when the container's memory is used up, which in a virtual machine is seen at the end of an interval. It ends when the container ends.",
 	flags: []flag{
 		{name: "stats", kind: boolean, help: "print the statistics once, now"},
 		{name: "interval", kind: text, value: "DURATION", help: "time between statistics: 500ms, 5s (default), 2m"},

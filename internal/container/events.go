@@ -35,18 +35,23 @@ type watched struct {
 	pidfd   int          // of its first process
 	machine *state.State // nil for none
 	kills   uint64       // of the guest's OOM killer, counted so far
+	counted bool
 }
 
-// guestOOM is how often a machine's guest ran out of memory since it was asked
-// last: no cgroup of the host knows.
-func (w *watched) guestOOM(r *Runtime) (times uint64) {
+// guestOOM reports whether a machine's guest ran out of memory since it was
+// asked last: no cgroup of the host knows. What the guest counts is its word, and
+// as good as one time.
+func (w *watched) guestOOM(r *Runtime) bool {
 	if w.machine == nil {
-		return 0
+		return false
 	}
-	if kills, known := r.guestKills(w.machine); known {
-		times, w.kills = kills-min(kills, w.kills), kills
+	kills, known := r.guestKills(w.machine.ID)
+	if !known {
+		return false
 	}
-	return times
+	more := w.counted && kills > w.kills
+	w.kills, w.counted = kills, true
+	return more
 }
 
 func (w *watched) stats() (e Event, err error) {
@@ -89,7 +94,7 @@ func (r *Runtime) Events(id string, interval time.Duration, tell func(Event) err
 			continue
 		}
 		next = time.Now().Add(interval)
-		for times := c.guestOOM(r); times > 0; times-- {
+		if c.guestOOM(r) {
 			if err := tell(Event{}); err != nil {
 				return err
 			}

@@ -95,7 +95,7 @@ func (r *Runtime) Kill(id string, sig syscall.Signal, all bool) error {
 		return err
 	}
 	if all && s.Machine && sig != unix.SIGKILL && st == Running {
-		_, err := r.askMachine(id, askKillAll, strconv.Itoa(int(sig)))
+		_, err := r.askMachine(id, askKillAll, strconv.Itoa(int(sig)), askSeconds)
 		return failed("kill", id, err)
 	}
 	// Without a pid namespace of its own the first process's end does not end
@@ -283,7 +283,7 @@ func (r *Runtime) GuestProcesses(id string) (string, error) {
 	if st, err := r.status(d, s); err != nil || !s.Machine || st != Running {
 		return "", err
 	}
-	table, err := r.askMachine(id, askList, "")
+	table, err := r.askMachine(id, askList, "", askSeconds)
 	return table, failed("processes of", id, err)
 }
 

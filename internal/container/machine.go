@@ -294,8 +294,11 @@ const (
 	askKills   = "kills"   // how many of its processes the OOM killer has ended
 )
 
+// askSeconds is how long an answer is waited for that a command is for.
+const askSeconds = 20
+
 // askMachine asks the agent by a program that speaks its language.
-func (r *Runtime) askMachine(id, what, value string) (string, error) {
+func (r *Runtime) askMachine(id, what, value string, seconds int) (string, error) {
 	low, err := openMachineProgram()
 	if err != nil {
 		return "", err
@@ -306,7 +309,6 @@ func (r *Runtime) askMachine(id, what, value string) (string, error) {
 		return "", err
 	}
 	defer unix.Close(fd)
-	seconds := 20
 	p := program.Program{Path: "/proc/self/fd/" + strconv.Itoa(fd), Args: []string{machineProgram, "ask", r.Root, id, what}, Stdin: value, Timeout: &seconds}
 	said, status, err := p.Run()
 	if err == nil && status != 0 {
@@ -316,12 +318,12 @@ func (r *Runtime) askMachine(id, what, value string) (string, error) {
 }
 
 // guestKills is how many processes the OOM killer of a machine's guest has ended.
-// It is not known, which is no failure, of one that is paused or about to end.
-func (r *Runtime) guestKills(s *state.State) (kills uint64, known bool) {
-	if machineStopped(s) {
+// It is not known, which is no failure, of one that does not run or is busy.
+func (r *Runtime) guestKills(id string) (kills uint64, known bool) {
+	if i, err := r.State(id); err != nil || i.Status != Running {
 		return 0, false
 	}
-	said, err := r.askMachine(s.ID, askKills, "")
+	said, err := r.askMachine(id, askKills, "", 2)
 	if err == nil {
 		kills, err = strconv.ParseUint(said, 10, 64)
 	}

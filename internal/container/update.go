@@ -82,7 +82,7 @@ func (r *Runtime) updateGuest(id string, pids *spec.Pids) error {
 	if pids.Limit == nil {
 		return nil
 	}
-	_, err := r.askMachine(id, askUpdate, `{"pids":{"limit":`+strconv.FormatInt(*pids.Limit, 10)+`}}`)
+	_, err := r.askMachine(id, askUpdate, `{"pids":{"limit":`+strconv.FormatInt(*pids.Limit, 10)+`}}`, askSeconds)
 	return err
 }
 

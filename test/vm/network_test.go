@@ -1,6 +1,7 @@
 package vm
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -108,8 +109,15 @@ func TestPasst(t *testing.T) {
 	// passt ends with its machine.
 	ostia(t, "", "kill", id, "KILL").want(t, 0, "")
 	waitFor(t, "the end", func() bool { return stopped(t, id) })
+	waitFor(t, "the end of passt", func() bool {
+		left, err := exec.Command("pgrep", "passt").Output()
+		var none *exec.ExitError
+		if err != nil && (!errors.As(err, &none) || none.ExitCode() != 1) {
+			t.Fatal(err)
+		}
+		return len(left) == 0
+	})
 	ostia(t, "", "delete", id).want(t, 0, "")
-	waitFor(t, "the end of passt", func() bool { return exec.Command("pidof", "passt", "passt.avx2").Run() != nil })
 
 	t.Run("nothing to go out by", func(t *testing.T) {
 		r := runScript(t, "", "true", func(c object) { c["annotations"] = object{"krun.use_passt": "1"} })

@@ -39,14 +39,15 @@ func becomePasst(groups string) error {
 		return err
 	}
 	for fd := range n {
-		if _, err := unix.Write(groupFD+fd, []byte("0")); err != nil {
+		// An ordinary user may not leave the session's scope: it stays in that.
+		if _, err := unix.Write(groupFD+fd, []byte("0")); err != nil && err != unix.EACCES {
 			return fmt.Errorf("cgroup: %w", err)
 		}
 		unix.CloseOnExec(groupFD + fd)
 	}
 	unix.CloseOnExec(namespaceFD)
 	unix.CloseOnExec(setupFD)
-	if err := unix.Setns(namespaceFD, unix.CLONE_NEWNET); err != nil { //nolint:forbidigo // of a process that becomes another program
+	if err := joinNetworkNamespace(); err != nil {
 		return fmt.Errorf("network namespace: %w", err)
 	}
 	template, err := network.Template()
@@ -63,4 +64,20 @@ func becomePasst(groups string) error {
 	err = syscall.Exec(s.Passt, []string{"passt", "--quiet", "--interface", template.Name, "--tcp-ports", s.Ports, "--udp-ports", s.Ports,
 		"--no-dhcp-dns", "--no-map-gw", "--fd", strconv.Itoa(wireFD)}, nil)
 	return fmt.Errorf("%s: %w", s.Passt, err)
+}
+
+// joinNetworkNamespace enters the container's, unless that is this process's:
+// then it may do without the right to.
+func joinNetworkNamespace() error {
+	var theirs, own unix.Stat_t
+	if err := unix.Fstat(namespaceFD, &theirs); err != nil {
+		return err
+	}
+	if err := unix.Stat("/proc/self/ns/net", &own); err != nil {
+		return err
+	}
+	if theirs.Dev == own.Dev && theirs.Ino == own.Ino {
+		return nil
+	}
+	return unix.Setns(namespaceFD, unix.CLONE_NEWNET) //nolint:forbidigo // of a process that becomes another program
 }

@@ -21,7 +21,7 @@ var macOfPasst = [6]byte{0x02, 'o', 's', 't', 'i', 'a'} // locally administered
 var ErrNoTemplate = errors.New("no Ethernet device of the container's network namespace is up and has an address and a default route")
 
 // Template is the device of this namespace whose name, addresses and routes the
-// guest's has, too: the first with a default route. passt finds the same.
+// guest's has, too: the first with a default route. passt is told its name.
 func Template() (guest.Link, error) {
 	s, err := netlink.Open()
 	if err != nil {

@@ -23,8 +23,11 @@ func TestWishes(t *testing.T) {
 			w.kernel, w.cpus, w.memory = "/other", 16, 128*miB
 		}),
 		`{"linux": {"resources": {"memory": {"limit": 536870912}}}}`: with(func(w *wishes) { w.memory = 512*miB - overhead }),
-		`{"annotations": {"krun.use_passt": "1"}, "linux": {"resources": {"memory": {"limit": 536870912}}}}`: with(func(w *wishes) {
-			w.memory, w.passt = 512*miB-overhead-overheadOfPasst, "all"
+		`{"annotations": {"krun.use_passt": "1"}, "linux": {"resources": {"memory": {"limit": 1073741824}}}}`: with(func(w *wishes) {
+			w.memory, w.passt = 1024*miB-overhead-overheadOfPasst-overheadOfAllPorts, "all"
+		}),
+		`{"annotations": {"krun.use_passt": "1", "org.ostia.vm.passt_ports": "none"}, "linux": {"resources": {"memory": {"limit": 536870912}}}}`: with(func(w *wishes) {
+			w.memory, w.passt = 512*miB-overhead-overheadOfPasst, "none"
 		}),
 		`{"annotations": {"krun.use_passt": "true", "org.ostia.vm.passt_ports": "80"}}`: with(func(w *wishes) { w.passt = "80" }),
 		`{"linux": {"resources": {"memory": {"limit": 1048576}}}}`:                      with(func(w *wishes) { w.memory = minMemory }),
@@ -37,23 +40,24 @@ func TestWishes(t *testing.T) {
 		}
 	}
 	for config, want := range map[string]string{
-		`{"annotations": {"krun.gpu_flags": "1"}}`:                  "annotations krun.gpu_flags: ",
-		`{"annotations": {"krun.variant": "sev"}}`:                  "annotations krun.variant: ",
-		`{"annotations": {"krun.use_passt": "perhaps"}}`:            `annotations krun.use_passt "perhaps": use 1 or 0`,
-		`{"annotations": {"org.ostia.vm.passt_ports": "80"}}`:       `annotations org.ostia.vm.passt_ports "80": needs krun.use_passt: 1`,
-		`{"annotations": {"krun.nested_virt": "maybe"}}`:            `annotations krun.nested_virt "maybe": use 1 or 0`,
-		`{"annotations": {"krun.cpus": "0"}}`:                       "0 vCPUs: from 1 to 16",
-		`{"annotations": {"krun.ram_mib": "64"}}`:                   "64 MiB of guest memory: at least 96",
-		`{"annotations": {"org.ostia.vm.answer_seconds": "2"}}`:     "annotations org.ostia.vm.answer_seconds: 2 s to answer in: at least 3",
-		`{"vm": {"hwConfig": {"vcpus": 17}}}`:                       "17 vCPUs: from 1 to 16",
-		`{"vm": {"hwConfig": {"deviceTree": "/tree"}}}`:             "vm.hwConfig.deviceTree /tree: ",
-		`{"vm": {"hwConfig": {"irqs": [7]}}}`:                       "vm.hwConfig.irqs: ",
-		`{"vm": {"hwConfig": {"iomems": [{}]}}}`:                    "vm.hwConfig.iomems: ",
-		`{"vm": {"hypervisor": {"path": "/bin/qemu"}}}`:             "vm.hypervisor.path /bin/qemu: ",
-		`{"vm": {"hypervisor": {"parameters": ["-smp"]}}}`:          "vm.hypervisor.parameters: ",
-		`{"vm": {"image": {"path": "/disk", "format": "raw"}}}`:     "vm.image.path /disk: ",
-		`{"vm": {"kernel": {"path": "/k", "initrd": "/initrd"}}}`:   "vm.kernel.initrd /initrd: ",
-		`{"linux": {"seccomp": {"listenerPath": "/run/listener"}}}`: "linux.seccomp.listenerPath: ",
+		`{"annotations": {"krun.gpu_flags": "1"}}`:                                                           "annotations krun.gpu_flags: ",
+		`{"annotations": {"krun.variant": "sev"}}`:                                                           "annotations krun.variant: ",
+		`{"annotations": {"krun.use_passt": "perhaps"}}`:                                                     `annotations krun.use_passt "perhaps": use 1 or 0`,
+		`{"annotations": {"krun.use_passt": "1"}, "linux": {"resources": {"memory": {"limit": 536870912}}}}`: "linux.resources.memory.limit 512 MiB: too little beside passt with all ports, which takes 560: name the ports",
+		`{"annotations": {"org.ostia.vm.passt_ports": "80"}}`:                                                `annotations org.ostia.vm.passt_ports "80": needs krun.use_passt: 1`,
+		`{"annotations": {"krun.nested_virt": "maybe"}}`:                                                     `annotations krun.nested_virt "maybe": use 1 or 0`,
+		`{"annotations": {"krun.cpus": "0"}}`:                                                                "0 vCPUs: from 1 to 16",
+		`{"annotations": {"krun.ram_mib": "64"}}`:                                                            "64 MiB of guest memory: at least 96",
+		`{"annotations": {"org.ostia.vm.answer_seconds": "2"}}`:                                              "annotations org.ostia.vm.answer_seconds: 2 s to answer in: at least 3",
+		`{"vm": {"hwConfig": {"vcpus": 17}}}`:                                                                "17 vCPUs: from 1 to 16",
+		`{"vm": {"hwConfig": {"deviceTree": "/tree"}}}`:                                                      "vm.hwConfig.deviceTree /tree: ",
+		`{"vm": {"hwConfig": {"irqs": [7]}}}`:                                                                "vm.hwConfig.irqs: ",
+		`{"vm": {"hwConfig": {"iomems": [{}]}}}`:                                                             "vm.hwConfig.iomems: ",
+		`{"vm": {"hypervisor": {"path": "/bin/qemu"}}}`:                                                      "vm.hypervisor.path /bin/qemu: ",
+		`{"vm": {"hypervisor": {"parameters": ["-smp"]}}}`:                                                   "vm.hypervisor.parameters: ",
+		`{"vm": {"image": {"path": "/disk", "format": "raw"}}}`:                                              "vm.image.path /disk: ",
+		`{"vm": {"kernel": {"path": "/k", "initrd": "/initrd"}}}`:                                            "vm.kernel.initrd /initrd: ",
+		`{"linux": {"seccomp": {"listenerPath": "/run/listener"}}}`:                                          "linux.seccomp.listenerPath: ",
 	} {
 		if w, err := wishesOf(config); err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("%s: %+v, %v, want %s", config, w, err, want)

@@ -45,10 +45,11 @@ const (
 
 // Device is a network card.
 type Device struct {
-	wire   int // a tap or a socket
-	stream bool
-	mac    [6]byte
-	mtu    uint16
+	wire    int // a tap or a socket
+	stream  bool
+	stalled bool // nobody has read the socket for a while; the transmit queue's
+	mac     [6]byte
+	mtu     uint16
 
 	reading   sync.Once
 	offered   chan struct{} // the driver has offered buffers, or has reset the device

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"io"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -59,6 +60,17 @@ func TestStream(t *testing.T) {
 	got := make([]byte, 4+len(body))
 	if _, err := io.ReadFull(socket(pair[1]), got); err != nil || !bytes.Equal(got[:4], []byte{0, 0, 0xfa, 0}) || !bytes.Equal(got[4:], body) {
 		t.Errorf("%v: %d bytes that begin with %x", err, len(got), got[:min(len(got), 8)])
+	}
+	// Who does not read is waited for once, and a part of a frame is the end.
+	began := time.Now()
+	for range 100 {
+		d.transmit([][]byte{make([]byte, HeaderSize), body})
+	}
+	if took := time.Since(began); took < patience*time.Millisecond || took > 10*patience*time.Millisecond {
+		t.Errorf("frames that nobody reads took %v", took)
+	}
+	if _, err := unix.Write(pair[0], []byte{0}); err != unix.EPIPE {
+		t.Errorf("after a part of a frame: %v, want EPIPE", err)
 	}
 	for _, length := range [][]byte{{0, 0, 0, 13}, {0, 1, 0, 18}, {255, 255, 255, 255}} {
 		pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)

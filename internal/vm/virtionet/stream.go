@@ -13,20 +13,39 @@ import (
 // lengthSize is that of the length before a frame on a stream.
 const lengthSize = 4
 
-// transmitStream sends a frame. Who reads it sets the pace: a slow one makes the
-// guest wait, which loses nothing.
+// patience is how long a frame waits for who reads the socket. One who has not
+// read for that long is not waited for until it does: the frames are lost, and
+// the machine can end.
+const patience = 1000 // ms
+
+// transmitStream sends a frame. What cannot be sent whole ends the connection:
+// the next frame would be taken for the rest of this one.
 func (d *Device) transmitStream(frame [][]byte) {
 	length := binary.BigEndian.AppendUint32(nil, uint32(virtio.Length(frame)))
-	for rest := append([][]byte{length}, frame...); len(rest) > 0; {
-		n, err := unix.SendmsgBuffers(d.wire, rest[:min(len(rest), maxPieces)], nil, nil, unix.MSG_NOSIGNAL)
-		if err == unix.EINTR {
-			continue
-		}
-		if err != nil {
+	whole := append([][]byte{length}, frame...)
+	for rest := whole; len(rest) > 0; {
+		n, err := unix.SendmsgBuffers(d.wire, rest[:min(len(rest), maxPieces)], nil, nil, unix.MSG_NOSIGNAL|unix.MSG_DONTWAIT)
+		switch {
+		case err == nil:
+			rest, d.stalled = virtio.Skip(rest, n), false
+		case err == unix.EINTR || err == unix.EAGAIN && d.room():
+		default:
+			if virtio.Length(rest) < virtio.Length(whole) {
+				_ = unix.Shutdown(d.wire, unix.SHUT_RDWR) // it may have ended by itself
+			}
 			return
 		}
-		rest = virtio.Skip(rest, n)
 	}
+}
+
+// room waits for room in the socket.
+func (d *Device) room() bool {
+	if d.stalled {
+		return false
+	}
+	ready, err := unix.Poll([]unix.PollFd{{Fd: int32(d.wire), Events: unix.POLLOUT}}, patience)
+	d.stalled = err == nil && ready == 0
+	return !d.stalled
 }
 
 // receiveStream takes frames from the socket until that is closed. What cannot
