@@ -176,9 +176,8 @@ func (r *Runtime) destroy(d *state.Dir, s *state.State) error {
 		g = nil // the unit is started around the process: it is none of this container's
 	}
 	if g != nil {
-		// The end of a pid namespace's first process is the end of all in it. A
-		// machine's passt(1) is not, and ends by itself, if it can.
-		if !s.OwnPidNS || s.Pid == 0 || s.Machine {
+		// The end of a pid namespace's first process is the end of all in it.
+		if !s.OwnPidNS || s.Pid == 0 {
 			if err := g.Kill(unix.SIGKILL); err != nil {
 				return failed("delete", id, err)
 			}

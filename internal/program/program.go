@@ -1,5 +1,5 @@
 // Package program runs programs of the host and waits for them: hooks,
-// newuidmap(1), ps(1). What runs in a container is started by launch.
+// newuidmap(1), ps(1), passt(1). What runs in a container is started by launch.
 package program
 
 import (

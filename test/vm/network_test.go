@@ -16,15 +16,8 @@ import (
 // What a network plugin has made in the container's namespace is the guest's,
 // in both directions.
 func TestNetwork(t *testing.T) {
-	ns := namespace(t, "vmnet")
-	ip(t, "link add vmnet0 type veth peer name eth0 netns vmnet")
-	t.Cleanup(func() { _ = exec.Command("ip", "link", "del", "vmnet0").Run() }) // gone with the namespace
-	ip(t, "address add 10.77.0.1/24 dev vmnet0")
-	ip(t, "address add fd77::1/64 dev vmnet0 nodad")
-	ip(t, "link set vmnet0 up")
+	ns := connected(t, "vmnet", 77)
 	ip(t, "-n vmnet link set eth0 mtu 1400 address 02:00:00:00:77:02")
-	ip(t, "-n vmnet address add 10.77.0.2/24 dev eth0")
-	ip(t, "-n vmnet address add fd77::2/64 dev eth0 nodad")
 	ip(t, "-n vmnet link set eth0 up")
 	ip(t, "-n vmnet route add default via 10.77.0.1")
 	ip(t, "-n vmnet route add 192.0.2.0/24 via 10.77.0.1 metric 7")
@@ -67,14 +60,7 @@ echo "served by the machine" >/tmp/page; httpd -p 80 -h /tmp; echo up; while :; 
 
 // With passt(1) a machine shares the addresses of its namespace with others.
 func TestPasst(t *testing.T) {
-	ns := namespace(t, "vmpasst")
-	ip(t, "link add vmpasst0 type veth peer name eth0 netns vmpasst")
-	t.Cleanup(func() { _ = exec.Command("ip", "link", "del", "vmpasst0").Run() }) // gone with the namespace
-	ip(t, "address add 10.79.0.1/24 dev vmpasst0")
-	ip(t, "address add fd79::1/64 dev vmpasst0 nodad")
-	ip(t, "link set vmpasst0 up")
-	ip(t, "-n vmpasst address add 10.79.0.2/24 dev eth0")
-	ip(t, "-n vmpasst address add fd79::2/64 dev eth0 nodad")
+	ns := connected(t, "vmpasst", 79)
 	ip(t, "-n vmpasst link set eth0 up")
 	ip(t, "-n vmpasst route add default via 10.79.0.1")
 	ip(t, "-n vmpasst route add default via fd79::1")
@@ -150,6 +136,21 @@ nsenter -t "$pid" -n ip link set net7 up
 	runScript(t, "", "wget -q -O - http://10.78.0.1:"+server+"/; ip -o link show | wc -l", func(c object) {
 		c["hooks"] = object{"createRuntime": []object{{"path": hook, "env": []string{"PATH=" + os.Getenv("PATH")}}}}
 	}).want(t, 0, "hooked\n2\n")
+}
+
+// connected makes a network namespace whose eth0, which is down yet, has 10.N.0.2
+// and fdN::2 behind a device of this one with 10.N.0.1 and fdN::1.
+func connected(t *testing.T, name string, n int) string {
+	t.Helper()
+	path, device := namespace(t, name), name+"0"
+	ip(t, fmt.Sprintf("link add %s type veth peer name eth0 netns %s", device, name))
+	t.Cleanup(func() { _ = exec.Command("ip", "link", "del", device).Run() }) // gone with the namespace
+	ip(t, fmt.Sprintf("address add 10.%d.0.1/24 dev %s", n, device))
+	ip(t, fmt.Sprintf("address add fd%d::1/64 dev %s nodad", n, device))
+	ip(t, "link set "+device+" up")
+	ip(t, fmt.Sprintf("-n %s address add 10.%d.0.2/24 dev eth0", name, n))
+	ip(t, fmt.Sprintf("-n %s address add fd%d::2/64 dev eth0 nodad", name, n))
+	return path
 }
 
 // namespace makes a network namespace and returns its path.

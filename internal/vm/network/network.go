@@ -1,6 +1,6 @@
 // Package network joins a machine to the network devices of the namespace that
 // this process is in: what a network plugin made there for the container, the
-// guest gets, with its name, addresses and routes, and a tap takes its frames.
+// guest gets, with its name, addresses and routes, and a tap or passt(1) takes its frames.
 // It never makes a namespace, and never touches one that is the host's.
 package network
 
