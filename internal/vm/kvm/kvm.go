@@ -42,6 +42,7 @@ const (
 	capUserMemory   = 3
 	capIRQFD        = 32
 	capIOEventFD    = 36
+	capReadOnly     = 81
 	capImmediateRun = 136
 	CapMaxVCPUs     = 66
 	CapTSCDeadline  = 72
@@ -91,7 +92,7 @@ func New(dev int) (*VM, error) {
 	for _, c := range [...]struct {
 		number uintptr
 		name   string
-	}{{capIRQChip, "irqchip"}, {capUserMemory, "user memory"}, {capIRQFD, "irqfd"}, {capIOEventFD, "ioeventfd"}, {capImmediateRun, "immediate exit"}} {
+	}{{capIRQChip, "irqchip"}, {capUserMemory, "user memory"}, {capIRQFD, "irqfd"}, {capIOEventFD, "ioeventfd"}, {capReadOnly, "read-only memory"}, {capImmediateRun, "immediate exit"}} {
 		if vm.Capability(c.number) <= 0 {
 			return nil, fmt.Errorf("kvm: no %s: %w", c.name, ErrUnfit)
 		}
@@ -136,11 +137,20 @@ func (vm *VM) Capability(n uintptr) int {
 }
 
 // Map shows mem to the guest at a physical address.
-func (vm *VM) Map(addr uint64, mem []byte) error {
+func (vm *VM) Map(addr uint64, mem []byte) error { return vm.slot(addr, mem, 0) }
+
+// MapReadOnly shows mem to the guest, whose stores to it are exits, unless an
+// event descriptor takes them.
+func (vm *VM) MapReadOnly(addr uint64, mem []byte) error {
+	const readOnly = 2 // KVM_MEM_READONLY
+	return vm.slot(addr, mem, readOnly)
+}
+
+func (vm *VM) slot(addr uint64, mem []byte, flags uint32) error {
 	r := struct {
 		slot, flags      uint32
 		addr, size, user uint64
-	}{vm.slots, 0, addr, uint64(len(mem)), uint64(uintptr(unsafe.Pointer(&mem[0])))}
+	}{vm.slots, flags, addr, uint64(len(mem)), uint64(uintptr(unsafe.Pointer(&mem[0])))}
 	vm.slots++
 	if _, err := ioctl(vm.fd, setMemoryRegion, uintptr(unsafe.Pointer(&r))); err != nil {
 		return fmt.Errorf("kvm: memory at %#x: %w", addr, err)

@@ -86,9 +86,13 @@ func New(cfg Config, devices ...virtio.Device) (*Machine, error) {
 		return nil, err
 	}
 	hw := acpi.Machine{CPUs: cfg.CPUs, Panic: panicPort}
+	registers, err := m.window(len(devices) * virtio.WindowSize)
+	if err != nil {
+		return nil, err
+	}
 	for i, d := range devices {
 		base, irq := uint64(windows+i*virtio.WindowSize), uint32(firstIRQ+i)
-		t, err := virtio.Attach(m.vm, mem, base, irq, d)
+		t, err := virtio.Attach(m.vm, mem, registers[i*virtio.WindowSize:][:virtio.WindowSize], base, irq, d)
 		if err != nil {
 			return nil, err
 		}
@@ -115,6 +119,18 @@ func New(cfg Config, devices ...virtio.Device) (*Machine, error) {
 		return nil, err
 	}
 	return m, boot.Start(m.cpus[0], entry)
+}
+
+// window is the memory of all devices' registers, n bytes.
+func (m *Machine) window(n int) ([]byte, error) {
+	if n == 0 {
+		return nil, nil
+	}
+	b, err := unix.Mmap(-1, 0, n, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON)
+	if err != nil {
+		return nil, fmt.Errorf("memory for registers: %w", err)
+	}
+	return b, m.vm.MapReadOnly(windows, b)
 }
 
 func (m *Machine) processors(n int, nested bool) error {
@@ -261,8 +277,8 @@ func (m *Machine) exit(c *kvm.VCPU, e *kvm.Exit) error {
 }
 
 func (m *Machine) mmio(e *kvm.Exit) {
-	if n := (e.Addr - windows) / virtio.WindowSize; e.Addr >= windows && n < uint64(len(m.transports)) {
-		m.transports[n].Access(e.Addr%virtio.WindowSize, e.Write, e.Data)
+	if n := (e.Addr - windows) / virtio.WindowSize; e.Write && e.Addr >= windows && n < uint64(len(m.transports)) {
+		m.transports[n].Store(e.Addr%virtio.WindowSize, e.Data)
 		return
 	}
 	if !e.Write {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"unsafe"
 
 	"ostia/internal/vm/kvm"
 	"ostia/internal/vm/memory"
@@ -49,14 +50,14 @@ const (
 	statusNeedsReset = 64
 )
 
-// Transport is one register window.
+// Transport is one register window. What a driver reads there is memory, which
+// the guest cannot write: only its stores leave the guest.
 type Transport struct {
-	dev   Device
-	Exits atomic.Int64 // accesses to registers
+	dev    Device
+	window []byte
 
 	irq                  int // event descriptor
 	acknowledged         int // event descriptor that nobody reads
-	isr                  atomic.Uint32
 	broken               atomic.Bool
 	mu                   sync.Mutex
 	status               uint32
@@ -78,9 +79,11 @@ type slot struct {
 	Kicks       atomic.Int64
 }
 
-// Attach makes a transport whose window is at base and whose interrupt is gsi.
-func Attach(vm *kvm.VM, mem *memory.Memory, base uint64, gsi uint32, dev Device) (*Transport, error) {
-	t := &Transport{dev: dev}
+// Attach makes a transport whose window, WindowSize bytes that the guest may
+// read at base, is given, and whose interrupt is gsi.
+func Attach(vm *kvm.VM, mem *memory.Memory, window []byte, base uint64, gsi uint32, dev Device) (*Transport, error) {
+	t := &Transport{dev: dev, window: window}
+	t.describe()
 	var err error
 	if t.irq, err = unix.Eventfd(0, unix.EFD_CLOEXEC); err != nil {
 		return nil, fmt.Errorf("eventfd: %w", err)
@@ -121,11 +124,12 @@ func (t *Transport) usedBuffer() { t.interrupt(interruptUsed) }
 
 func (t *Transport) needsReset() {
 	t.broken.Store(true)
+	atomic.OrUint32(t.word(regStatus), statusNeedsReset)
 	t.interrupt(interruptConfig)
 }
 
 func (t *Transport) interrupt(cause uint32) {
-	t.isr.Or(cause)
+	atomic.OrUint32(t.word(regInterrupt), cause)
 	one := [8]byte{1}
 	_, _ = unix.Write(t.irq, one[:]) // the counter cannot overflow: KVM takes what is there
 }
@@ -204,25 +208,52 @@ const (
 	regConfig        = 0x100
 )
 
-// Access handles a guest's load or store at an offset of the window.
-func (t *Transport) Access(off uint64, write bool, data []byte) {
-	t.Exits.Add(1)
-	if off >= regConfig {
-		if config := t.dev.Config(); !write && off-regConfig < uint64(len(config)) {
-			copy(data, config[off-regConfig:])
-		}
-		return
+// word is a register that a driver reads.
+func (t *Transport) word(off uint64) *uint32 {
+	return (*uint32)(unsafe.Pointer(&t.window[off]))
+}
+
+func (t *Transport) show(off uint64, v uint32) { atomic.StoreUint32(t.word(off), v) }
+
+// describe shows what never changes, and what is selected at first.
+func (t *Transport) describe() {
+	t.show(regMagic, 0x74726976) // "virt"
+	t.show(regVersion, 2)
+	t.show(regDeviceID, t.dev.ID())
+	t.show(regVendorID, 0x4f545341)
+	for off := uint64(regSharedLenLow); off <= regSharedBaseTop; off += 4 {
+		t.show(off, 0xffffffff) // no shared memory region: its length is -1
 	}
+	copy(t.window[regConfig:], t.dev.Config())
+	t.showSelected()
+}
+
+// Store handles a guest's store at an offset of the window.
+func (t *Transport) Store(off uint64, data []byte) {
 	if len(data) != 4 {
 		return
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if write {
-		t.store(off, binary.LittleEndian.Uint32(data))
-	} else {
-		binary.LittleEndian.PutUint32(data, t.load(off))
+	t.store(off, binary.LittleEndian.Uint32(data))
+	t.showSelected()
+}
+
+// showSelected shows the registers that are others after a store of a selector,
+// or of the selected queue's.
+func (t *Transport) showSelected() {
+	var features, most, ready uint32
+	if t.devSel < 2 {
+		features = uint32(t.offered() >> (32 * t.devSel))
 	}
+	if q := t.selected(); q != nil {
+		if most = q.max; q.ready {
+			ready = 1
+		}
+	}
+	t.show(regDevFeatures, features)
+	t.show(regQueueMax, most)
+	t.show(regQueueReady, ready)
 }
 
 func (t *Transport) offered() uint64 {
@@ -234,43 +265,6 @@ func (t *Transport) selected() *slot {
 		return t.queues[t.qSel]
 	}
 	return nil
-}
-
-func (t *Transport) load(off uint64) uint32 {
-	q := t.selected()
-	switch off {
-	case regMagic:
-		return 0x74726976 // "virt"
-	case regVersion:
-		return 2
-	case regDeviceID:
-		return t.dev.ID()
-	case regVendorID:
-		return 0x4f545341
-	case regDevFeatures:
-		if t.devSel < 2 {
-			return uint32(t.offered() >> (32 * t.devSel))
-		}
-	case regQueueMax:
-		if q != nil {
-			return q.max
-		}
-	case regQueueReady:
-		if q != nil && q.ready {
-			return 1
-		}
-	case regInterrupt:
-		return t.isr.Load()
-	case regStatus:
-		if t.broken.Load() {
-			return t.status | statusNeedsReset
-		}
-		return t.status
-	}
-	if off >= regSharedLenLow && off <= regSharedBaseTop {
-		return 0xffffffff // no shared memory region: its length is -1
-	}
-	return 0
 }
 
 func (t *Transport) store(off uint64, v uint32) {
@@ -286,7 +280,7 @@ func (t *Transport) store(off uint64, v uint32) {
 	case regQueueSelect:
 		t.qSel = v
 	case regInterruptAck:
-		t.isr.And(^v)
+		atomic.AndUint32(t.word(regInterrupt), ^v)
 	case regStatus:
 		t.setStatus(v)
 	}
@@ -328,8 +322,9 @@ func (t *Transport) setStatus(v uint32) {
 		}
 		t.dev.Reset()
 		t.features, t.status = 0, 0
-		t.isr.Store(0)
 		t.broken.Store(false)
+		t.show(regInterrupt, 0)
+		t.show(regStatus, 0)
 		return
 	}
 	if v&statusFeaturesOK != 0 && t.features&^t.offered() != 0 {
@@ -337,6 +332,10 @@ func (t *Transport) setStatus(v uint32) {
 	}
 	started := v&statusDriverOK != 0 && t.status&statusDriverOK == 0
 	t.status = v
+	t.show(regStatus, v)
+	if t.broken.Load() {
+		atomic.OrUint32(t.word(regStatus), statusNeedsReset)
+	}
 	if started {
 		if d, ok := t.dev.(Accepter); ok {
 			d.Accept(t.features)

@@ -38,7 +38,8 @@ func newTransport(t testing.TB, mem *memory.Memory) *Transport {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { unix.Close(irq) })
-	tr := &Transport{dev: device{}, irq: irq}
+	tr := &Transport{dev: device{}, irq: irq, window: make([]byte, WindowSize)}
+	tr.describe()
 	s := &slot{max: 8, notify: irq}
 	s.mem, s.interrupt, s.Queue.broken = mem, tr.usedBuffer, tr.needsReset
 	tr.queues = []*slot{s}
@@ -54,7 +55,7 @@ func setUp(tr *Transport) {
 		v   uint32
 	}{{regStatus, 1}, {regDrvSelect, 1}, {regDrvFeatures, 1}, {regStatus, 8 | 1}, {regQueueSelect, 0}, {regQueueSize, 8},
 		{regDescLow, descAt}, {regAvailLow, availAt}, {regUsedLow, usedAt}, {regQueueReady, 1}, {regStatus, 4 | 8 | 1}} {
-		tr.Access(r.off, true, binary.LittleEndian.AppendUint32(nil, r.v))
+		tr.Store(r.off, binary.LittleEndian.AppendUint32(nil, r.v))
 	}
 }
 
@@ -80,6 +81,40 @@ func offer(m *memory.Memory, descriptors ...[4]uint64) {
 	le.PutUint16(m.Low()[availAt+2:], 1)
 }
 
+// What a driver reads is what it has selected, and what it has set up.
+func TestWindow(t *testing.T) {
+	tr := newTransport(t, newMemory(t))
+	read := func(what string, off uint64, want uint32) {
+		t.Helper()
+		if got := *tr.word(off); got != want {
+			t.Errorf("%s: %#x, want %#x", what, got, want)
+		}
+	}
+	store := func(off uint64, v uint32) { tr.Store(off, binary.LittleEndian.AppendUint32(nil, v)) }
+	read("device", regDeviceID, 42)
+	read("configuration", regConfig, 0x030201)
+	read("features at first", regDevFeatures, featureIndirect|featureEventIdx)
+	store(regDevSelect, 1)
+	read("upper features", regDevFeatures, featureVersion1>>32)
+	store(regDevSelect, 2)
+	read("no features", regDevFeatures, 0)
+	setUp(tr)
+	read("queue size", regQueueMax, 8)
+	read("queue ready", regQueueReady, 1)
+	read("status", regStatus, 4|8|1)
+	store(regQueueSelect, 1)
+	read("no queue's size", regQueueMax, 0)
+	read("no queue ready", regQueueReady, 0)
+	tr.needsReset()
+	read("cause", regInterrupt, interruptConfig)
+	store(regInterruptAck, interruptConfig)
+	read("cause, acknowledged", regInterrupt, 0)
+	store(regStatus, 0)
+	store(regQueueSelect, 0)
+	read("queue ready after a reset", regQueueReady, 0)
+	read("status after a reset", regStatus, 0)
+}
+
 func TestQueueAnswers(t *testing.T) {
 	m := newMemory(t)
 	tr := newTransport(t, m)
@@ -93,7 +128,7 @@ func TestQueueAnswers(t *testing.T) {
 	if got := binary.LittleEndian.Uint32(used[8:]); got != 8 {
 		t.Errorf("wrote %d bytes, want 8", got)
 	}
-	if tr.isr.Load()&interruptUsed == 0 {
+	if *tr.word(regInterrupt)&interruptUsed == 0 {
 		t.Error("no interrupt")
 	}
 }
@@ -130,15 +165,12 @@ func TestQueueMalformed(t *testing.T) {
 			setUp(tr)
 			offer(m, d)
 			tr.serve(0)
-			status := make([]byte, 4)
-			tr.Access(regStatus, false, status)
-			if status[0]&statusNeedsReset == 0 {
-				t.Errorf("status %#x, want NEEDS_RESET", status[0])
+			if status := *tr.word(regStatus); status&statusNeedsReset == 0 {
+				t.Errorf("status %#x, want NEEDS_RESET", status)
 			}
-			tr.Access(regStatus, true, make([]byte, 4))
-			tr.Access(regStatus, false, status)
-			if status[0] != 0 {
-				t.Errorf("status %#x after a reset", status[0])
+			tr.Store(regStatus, make([]byte, 4))
+			if status := *tr.word(regStatus); status != 0 {
+				t.Errorf("status %#x after a reset", status)
 			}
 		})
 	}
@@ -154,7 +186,7 @@ func TestResetDropsRequests(t *testing.T) {
 	if c == nil {
 		t.Fatal("no request")
 	}
-	tr.Access(regStatus, true, make([]byte, 4))
+	tr.Store(regStatus, make([]byte, 4))
 	setUp(tr)
 	tr.queues[0].Push(c, 4)
 	if got := binary.LittleEndian.Uint16(m.Low()[usedAt+2:]); got != 0 {
@@ -174,10 +206,7 @@ func FuzzGuest(f *testing.F) {
 		copy(low, mem)
 		setUp(tr)
 		for i := 0; len(registers) >= 5 && i < 64; i++ {
-			off, value := uint64(registers[0]), registers[1:5]
-			tr.Access(off, true, value)
-			tr.Access(off, false, make([]byte, 4))
-			tr.Access(0x100+off, false, make([]byte, 8))
+			tr.Store(uint64(registers[0]), registers[1:5])
 			registers = registers[5:]
 		}
 		tr.serve(0)
