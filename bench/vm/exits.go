@@ -26,10 +26,9 @@ func (f *field) exits() ([]result, error) {
 	var list []result
 	for n, who := range []string{isOstia, isQEMU} {
 		keys := map[string]string{"kvm_exit": "exit_reason", "kvm_userspace_exit": "reason", "kvm_mmio": "gpa", "kvm_pio": "port"}
-		filters := map[string]string{"kvm_mmio": " if type != 0"} // a read that the monitor answers is traced twice
 		counts := map[string]map[uint64]float64{}
 		for event, key := range keys {
-			if err := os.WriteFile(events+event+"/trigger", []byte("hist:keys="+key+filters[event]), 0o600); err != nil {
+			if err := os.WriteFile(events+event+"/trigger", []byte("hist:keys="+key), 0o600); err != nil {
 				return nil, fmt.Errorf("%s: %w", event, err)
 			}
 		}
@@ -45,7 +44,7 @@ func (f *field) exits() ([]result, error) {
 			return err
 		})
 		for event, key := range keys {
-			_ = os.WriteFile(events+event+"/trigger", []byte("!hist:keys="+key+filters[event]), 0o600)
+			_ = os.WriteFile(events+event+"/trigger", []byte("!hist:keys="+key), 0o600)
 		}
 		if err != nil {
 			return nil, err
@@ -64,23 +63,18 @@ func (f *field) exits() ([]result, error) {
 	}, list...), nil
 }
 
-// byDevice tells what of ostia's devices the accesses were: what a driver asks
-// once, its configuration, and at each interrupt the cause and that it was seen.
-// Notifications and the latter KVM takes itself.
+// byDevice tells what of ostia's devices the stores were: what a driver reads is
+// memory. Notifications, and at each interrupt that it was seen, KVM takes itself.
 func byDevice(mmio, ports map[uint64]float64) (list []result) {
 	const windows, size = 0xd0000000, 0x1000
 	add := func(what string, n float64) {
 		list = append(list, result{Measurement: what, Unit: "accesses", Ostia: n})
 	}
-	for i, name := range []string{"virtio-fs", "vsock", "entropy", "balloon"} {
-		var setup, config, cause, inside float64
+	for i, name := range []string{"virtio-fs", "vsock", "entropy", "balloon", "console"} {
+		var setup, inside float64
 		for at, times := range mmio {
 			switch offset := at - (windows + uint64(i)*size); {
 			case at < windows || offset >= size:
-			case offset >= 0x100:
-				config += times
-			case offset == 0x60:
-				cause += times
 			case offset == 0x50 || offset == 0x64:
 				inside += times
 			default:
@@ -88,8 +82,6 @@ func byDevice(mmio, ports map[uint64]float64) (list []result) {
 			}
 		}
 		add(name+": set up", setup)
-		add(name+": read its configuration", config)
-		add(name+": ask why it interrupts", cause)
 		add(name+": notify, acknowledge: no exit", inside)
 	}
 	add("ports", sum(ports))

@@ -44,6 +44,7 @@ func (f *field) qemuArgs(who, dir string) []string {
 		"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-global", "virtio-mmio.force-legacy=false",
 		"-chardev", "socket,id=root,path=" + dir + "/root.sock", "-device", "vhost-user-fs-device,chardev=root,tag=" + guest.Tag,
 		"-device", fmt.Sprintf("vhost-vsock-device,guest-cid=%d", cid), "-device", "virtio-rng-device", "-device", "virtio-balloon-device,free-page-reporting=on",
+		"-chardev", "null,id=console", "-device", "virtio-serial-device", "-device", "virtconsole,chardev=console",
 		"-kernel", f.kernel, "-initrd", dir + "/initrd", "-append", cmdline,
 	}
 }

@@ -6,17 +6,23 @@ import (
 	"testing"
 )
 
+// awaitConsole waits for the console's driver, which comes after the entry point.
+const awaitConsole = "until grep -q hvc0 /proc/consoles; do sleep 0.1; done; "
+
+// panicked is what the monitor says of a panic by sysrq.
+const panicked = "no exit status came from the guest: the guest's kernel panicked; its kernel said: Kernel panic - not syncing: sysrq triggered crash"
+
 // However a machine ends without the status of its entry point, that is a
 // failure with its reason, and never 0.
 func TestEnds(t *testing.T) {
-	sysrq := func(key string) string { return "echo " + key + " >/proc/sysrq-trigger; sleep 60" }
+	sysrq := func(key string) string { return awaitConsole + "echo " + key + " >/proc/sysrq-trigger; sleep 60" }
 	for _, c := range []struct {
 		name, script, reason string
 		edit                 func(object)
 	}{
-		{"panic", sysrq("c"), "the guest's kernel panicked", nil},
-		{"reboot", sysrq("b"), "the guest reset its processor", nil},
-		{"power off", sysrq("o"), "the guest powered itself off", nil},
+		{"panic", sysrq("c"), panicked + "\n", nil},
+		{"reboot", sysrq("b"), "the guest reset its processor (a triple fault, or a reboot); its kernel said: sysrq: Resetting", nil},
+		{"power off", sysrq("o"), "the guest powered itself off; its kernel said: sysrq: Power Off", nil},
 		{"boot timeout", "true", "the guest did not come up within 1 s", func(c object) { annotate(c, "org.ostia.vm.boot_seconds", "1") }},
 		{"mount failure", "true", "mounts[2] /dev/pts: new devpts: no such device", func(c object) { kernelParameter(c, "initcall_blacklist=init_devpts_fs") }},
 		{"bad cwd", "true", "process.cwd /bin/busybox: enter: not a directory", func(c object) { process(c)["cwd"] = "/bin/busybox" }},
@@ -79,17 +85,16 @@ func TestReboot(t *testing.T) {
 // Why a machine has ended that nobody waits for is in its state and in what
 // explain says.
 func TestDetachedEnd(t *testing.T) {
-	dir := bundle(t, "echo up; sleep 1; echo c >/proc/sysrq-trigger; sleep 60", func(c object) {
+	dir := bundle(t, awaitConsole+"echo up; echo c >/proc/sysrq-trigger; sleep 60", func(c object) {
 		c["linux"].(object)["readonlyPaths"] = []string{}
 	})
 	id := name(t)
 	start(t, id, dir, "up\n")
 	waitFor(t, "the end", func() bool { return stopped(t, id) })
-	const reason = "no exit status came from the guest: the guest's kernel panicked"
-	if s := ostia(t, "", "state", id).stdout; !strings.Contains(s, `"fault": "`+reason+`"`) {
+	if s := ostia(t, "", "state", id).stdout; !strings.Contains(s, `"fault": "`+panicked+`"`) {
 		t.Errorf("state %s", s)
 	}
-	if s := ostia(t, "", "explain", id).stdout; !strings.Contains(s, "why       the container's machine failed: "+reason) {
+	if s := ostia(t, "", "explain", id).stdout; !strings.Contains(s, "why       the container's machine failed: "+panicked) {
 		t.Errorf("explain %s", s)
 	}
 }

@@ -60,7 +60,7 @@ func (s *session) run(m *wire.Message) {
 	}
 	a.send(&wire.Message{Kind: wire.Started, Session: s.id})
 	if s.id == 0 {
-		_ = load(a.late) // only a convenience
+		go func() { _ = load(a.late) }() // only a convenience
 	}
 	ws := <-ended
 	s.mu.Lock()

@@ -24,7 +24,7 @@ var wanted = []struct {
 	{initramfs.Modules, []string{"virtio_mmio", "virtiofs", "vmw_vsock_virtio_transport"}, true},
 	{initramfs.Modules, []string{"pvpanic_mmio", "virtio_rng"}, false},
 	{initramfs.NetworkModules, []string{"virtio_net"}, false},
-	{initramfs.LateModules, []string{"virtio_balloon"}, false},
+	{initramfs.LateModules, []string{"virtio_balloon", "virtio_console"}, false},
 }
 
 // modulesOf are the modules of a kernel that a guest loads, by folder.

@@ -16,6 +16,7 @@ import (
 	"ostia/internal/state"
 	"ostia/internal/vm/balloon"
 	"ostia/internal/vm/boot"
+	"ostia/internal/vm/console"
 	"ostia/internal/vm/entropy"
 	"ostia/internal/vm/guest"
 	"ostia/internal/vm/initramfs"
@@ -103,7 +104,8 @@ func run(f Files, signals <-chan os.Signal) (status int, err error) {
 		return 0, err
 	}
 	h := newHub()
-	devices := []virtio.Device{virtiofs.NewDevice(guest.Tag, fs), &vsock.Device{Accept: h.accept}, entropy.Device{}, balloon.Device{}}
+	said := &console.Device{}
+	devices := []virtio.Device{virtiofs.NewDevice(guest.Tag, fs), &vsock.Device{Accept: h.accept}, entropy.Device{}, balloon.Device{}, said}
 	for _, c := range cards {
 		card := virtionet.NewDevice
 		if c.Stream {
@@ -149,7 +151,14 @@ func run(f Files, signals <-chan os.Signal) (status int, err error) {
 	go forward(signals, h, 0, tty)
 	m.Start()
 	defer m.Stop()
-	return wait(m, entry, tr, &watchdog{h: h, boot: setup.Boot, bound: setup.Answer})
+	end, err := wait(m, entry, tr, &watchdog{h: h, boot: setup.Boot, bound: setup.Answer})
+	if err == nil {
+		return end.status()
+	}
+	if last := said.Last(); last != "" {
+		err = fmt.Errorf("%w; its kernel said: %s", err, program.OneLine(last))
+	}
+	return 0, err
 }
 
 func readSetup(fd int) (*prepare.Setup, error) {
@@ -162,9 +171,9 @@ func readSetup(fd int) (*prepare.Setup, error) {
 	return s, nil
 }
 
-// wait waits for the entry point's status, and for whatever makes it useless
-// to wait on.
-func wait(m *machine.Machine, entry *session, tr *trace, dog *watchdog) (int, error) {
+// wait waits for the entry point's end, and for whatever makes it useless to wait
+// on.
+func wait(m *machine.Machine, entry *session, tr *trace, dog *watchdog) (*end, error) {
 	second := time.NewTicker(time.Second)
 	defer second.Stop()
 	connected, started := dog.h.connected, (chan struct{})(nil)
@@ -184,28 +193,28 @@ func wait(m *machine.Machine, entry *session, tr *trace, dog *watchdog) (int, er
 			go debug.FreeOSMemory()
 		case <-second.C:
 			if err := dog.tick(); err != nil {
-				return 0, err
+				return nil, err
 			}
 		case end := <-entry.ended:
-			return end.status()
+			return end, nil
 		case err := <-dog.h.lost:
 			// The machine may have ended, which is the better reason.
 			select {
 			case end := <-entry.ended:
-				return end.status()
+				return end, nil
 			case <-m.Ended():
 				err = m.Why()
 			case <-time.After(time.Second):
 			}
-			return 0, err
+			return nil, err
 		case <-m.Ended():
 			// What the guest had sent has been received: its status may be there.
 			select {
 			case end := <-entry.ended:
-				return end.status()
+				return end, nil
 			case <-time.After(100 * time.Millisecond):
 			}
-			return 0, fmt.Errorf("no exit status came from the guest: %w", m.Why())
+			return nil, fmt.Errorf("no exit status came from the guest: %w", m.Why())
 		}
 	}
 }

@@ -37,7 +37,9 @@ type Setup struct {
 // Cmdline is every guest's kernel command line. reboot=t: a reset without a
 // chipset; panic=-1: at once; mitigations against a guest's own processes are
 // left to the guest's default. The modules of the early console are not wanted.
-const Cmdline = "reboot=t panic=-1 cryptomgr.notests pci=off tsc=reliable no_timer_check 8250.nr_uarts=0 quiet"
+// hvc0 is the virtio console, whose driver comes late; until then tty0, which shows
+// nothing, is what a kernel opens for init.
+const Cmdline = "reboot=t panic=-1 cryptomgr.notests pci=off tsc=reliable no_timer_check 8250.nr_uarts=0 console=tty0 console=hvc0 quiet"
 
 // SingleCmdline is added for one processor: the kernel would rewrite its some ten
 // thousand locked instructions, one by one, to save a few cycles at each.
