@@ -9,6 +9,7 @@ import (
 	"strings"
 	"syscall"
 	"time"
+	"unicode/utf8"
 
 	"ostia/internal/file"
 
@@ -181,17 +182,18 @@ func Ended(status unix.WaitStatus, output string) string {
 }
 
 // OneLine is text of somebody else's as a part of one line: its end, at most
-// 300 bytes, without control characters.
+// 300 bytes, without what a terminal would obey: control characters, and those
+// that break a line or change its direction.
 func OneLine(s string) string {
 	s = strings.TrimRight(s, "\n")
 	if len(s) > 300 {
 		s = "..." + s[len(s)-297:]
 	}
-	b := []byte(s)
-	for i, ch := range b {
-		if ch < 0x20 || ch == 0x7f {
-			b[i] = ' '
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r < 0x20, r >= 0x7f && r <= 0x9f, r >= 0x2028 && r <= 0x202e, r >= 0x2066 && r <= 0x2069, r == utf8.RuneError:
+			return ' '
 		}
-	}
-	return string(b)
+		return r
+	}, s)
 }

@@ -48,3 +48,16 @@ func TestFind(t *testing.T) {
 		t.Error(path, err)
 	}
 }
+
+func TestOneLine(t *testing.T) {
+	for in, want := range map[string]string{
+		"two\nlines\n":                         "two lines",
+		"red \x1b[31m, \u009b31m, \x9b":        "red  [31m,  31m,  ",
+		"turned \u202e, broken \u2028, kept é": "turned  , broken  , kept é",
+		strings.Repeat("é", 200):               "..." + " " + strings.Repeat("é", 148),
+	} {
+		if got := OneLine(in); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}

@@ -46,9 +46,9 @@ func Main() {
 		a.begin(&wire.Message{Kind: wire.Start, Terminal: a.machine.Terminal, Size: wire.Size{Rows: a.machine.Rows, Columns: a.machine.Columns}})
 		err = a.listen()
 	}
-	fmt.Fprintln(os.Stderr, "ostia agent:", err)
 	a.send(&wire.Message{Kind: wire.Fault, Reason: err.Error()})
 	if a.host == nil {
+		fmt.Fprintln(os.Stderr, "ostia agent:", err) // the console, if there is one by now
 		_ = unix.Reboot(unix.LINUX_REBOOT_CMD_POWER_OFF)
 	}
 	select {} // a power-off here could overtake what was sent

@@ -60,7 +60,11 @@ func (s *session) run(m *wire.Message) {
 	}
 	a.send(&wire.Message{Kind: wire.Started, Session: s.id})
 	if s.id == 0 {
-		go func() { _ = load(a.late) }() // only a convenience
+		go func() {
+			for i := range a.late {
+				_ = load(a.late[i : i+1]) // each only a convenience
+			}
+		}()
 	}
 	ws := <-ended
 	s.mu.Lock()

@@ -4,20 +4,24 @@
 package console
 
 import (
-	"bytes"
 	"strings"
 	"sync"
+	"time"
 
 	"ostia/internal/vm/virtio"
 )
 
-// kept is how much of the end is: a panic's first line and the stack behind it.
-const kept = 8 << 10
+const (
+	kept    = 8 << 10     // bytes: a panic's first line and the stack behind it
+	recent  = time.Minute // what was said before has hardly to do with an end
+	longest = 120         // bytes of a line: it shall not push out what it is added to
+)
 
 // Device is a console of one port.
 type Device struct {
 	mu   sync.Mutex
 	said []byte
+	at   time.Time
 }
 
 // ID, Features, Queues, Config and Reset are those of virtio.Device.
@@ -45,24 +49,28 @@ func (d *Device) Serve(n int, q *virtio.Queue) {
 func (d *Device) keep(b []byte) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.said = append(d.said, b...)
+	d.said, d.at = append(d.said, b...), time.Now()
 	if more := len(d.said) - kept; more > 0 {
 		d.said = append(d.said[:0], d.said[more:]...)
 	}
 }
 
-// Last is the last line that was said, without its time, or that of a panic,
-// which a stack follows; "" for none. It is the guest's text.
+// Last is the line of a panic, which a stack follows, or the last one that was
+// said within a minute, without its time; "" for none. It is the guest's text.
 func (d *Device) Last() string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	said := string(bytes.TrimSpace(d.said))
+	said := strings.TrimSpace(string(d.said))
 	line := said[strings.LastIndexByte(said, '\n')+1:]
 	if i := strings.LastIndex(said, "Kernel panic - not syncing: "); i >= 0 {
 		line, _, _ = strings.Cut(said[i:], "\n")
+		line = strings.TrimSuffix(strings.TrimSpace(line), " ]---") // the last words of one that does not reset
+	} else if time.Since(d.at) > recent {
+		return ""
 	}
-	if time, text, ok := strings.Cut(line, "] "); ok && strings.HasPrefix(time, "[") {
+	if stamp, text, ok := strings.Cut(line, "] "); ok && strings.HasPrefix(stamp, "[") {
 		line = text
 	}
-	return strings.TrimSpace(line)
+	line = strings.TrimSpace(line)
+	return line[:min(len(line), longest)]
 }

@@ -83,7 +83,6 @@ type slot struct {
 // read at base, is given, and whose interrupt is gsi.
 func Attach(vm *kvm.VM, mem *memory.Memory, window []byte, base uint64, gsi uint32, dev Device) (*Transport, error) {
 	t := &Transport{dev: dev, window: window}
-	t.describe()
 	var err error
 	if t.irq, err = unix.Eventfd(0, unix.EFD_CLOEXEC); err != nil {
 		return nil, fmt.Errorf("eventfd: %w", err)
@@ -111,6 +110,7 @@ func Attach(vm *kvm.VM, mem *memory.Memory, window []byte, base uint64, gsi uint
 		}
 		t.queues = append(t.queues, s)
 	}
+	t.describe()
 	return t, nil
 }
 

@@ -39,10 +39,10 @@ func newTransport(t testing.TB, mem *memory.Memory) *Transport {
 	}
 	t.Cleanup(func() { unix.Close(irq) })
 	tr := &Transport{dev: device{}, irq: irq, window: make([]byte, WindowSize)}
-	tr.describe()
 	s := &slot{max: 8, notify: irq}
 	s.mem, s.interrupt, s.Queue.broken = mem, tr.usedBuffer, tr.needsReset
 	tr.queues = []*slot{s}
+	tr.describe()
 	return tr
 }
 
@@ -94,6 +94,7 @@ func TestWindow(t *testing.T) {
 	read("device", regDeviceID, 42)
 	read("configuration", regConfig, 0x030201)
 	read("features at first", regDevFeatures, featureIndirect|featureEventIdx)
+	read("queue size at first", regQueueMax, 8)
 	store(regDevSelect, 1)
 	read("upper features", regDevFeatures, featureVersion1>>32)
 	store(regDevSelect, 2)
