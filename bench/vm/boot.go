@@ -64,7 +64,7 @@ func (f *field) with(who, script string, work func(context.Context, *watch, side
 		case isKrun:
 			s = &container{f: f, runtime: f.krun, id: f.id()}
 		default:
-			if s, err = f.prepareQEMU(who); err != nil {
+			if s, err = f.preparePeer(who); err != nil {
 				return err
 			}
 		}
@@ -87,6 +87,7 @@ func (f *field) with(who, script string, work func(context.Context, *watch, side
 const (
 	isOstia  = "ostia"
 	isKrun   = "krun"
+	isCloud  = "cloud-hypervisor"
 	isQEMU   = "QEMU"
 	isManual = "QEMU as its manual has it"
 )

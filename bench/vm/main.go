@@ -2,7 +2,8 @@
 // virtiofsd, in turn, in the guest of test/guest, where KVM is nested: the same
 // kernel, the same initramfs, the same entry point. `make bench-vm`. Where krun is
 // built (crun with libkrun, which Debian has not), it runs beside that, too, with
-// the kernel of krun's: BENCH="-krun FILE -libkrunfw FILE".
+// the kernel of krun's: BENCH="-krun FILE -libkrunfw FILE"; and beside a
+// cloud-hypervisor that is built: BENCH="-cloud-hypervisor FILE".
 //
 // Only ratios of one run mean anything: the processor is emulated.
 package main
@@ -23,6 +24,7 @@ func main() {
 	flag.StringVar(&o.machine, "machine", machineType, "QEMU's -machine")
 	flag.StringVar(&o.krun, "krun", "", "a crun with libkrun, by the name of krun")
 	flag.StringVar(&o.krunKernel, "libkrunfw", "", "the libkrunfw that it finds, as a path")
+	flag.StringVar(&o.cloud, "cloud-hypervisor", "", "a cloud-hypervisor")
 	flag.StringVar(&o.only, "only", "", "only the parts whose names hold this")
 	flag.StringVar(&o.before, "before", "", "an earlier output: what it says of parts that are not measured now is kept")
 	flag.IntVar(&o.rounds, "n", 5, "rounds of each measurement")
@@ -36,7 +38,7 @@ func main() {
 
 type options struct {
 	ostia, machine, only, before string
-	krun, krunKernel             string
+	krun, krunKernel, cloud      string
 	rounds                       int
 	limit                        time.Duration
 }
@@ -53,7 +55,8 @@ var parts = []part{
 	{"memory", (*field).memory},
 	{"exec", (*field).exec},
 	{"files", (*field).files},
-	{"krun", (*field).besideKrun},
+	{"cloud-hypervisor", (*field).besideCloud},
+	{"krun", (*field).besideKrun}, // the last: it makes the bundle another kernel's
 }
 
 // run measures, and prints a table on standard error and JSON on standard output.
@@ -72,7 +75,7 @@ func run(o options) error {
 	}
 	var failed []string
 	for _, p := range parts {
-		if !strings.Contains(p.name, o.only) || p.name == "krun" && o.krun == "" {
+		if !strings.Contains(p.name, o.only) || p.name == "krun" && o.krun == "" || p.name == "cloud-hypervisor" && o.cloud == "" {
 			continue
 		}
 		fmt.Fprintf(os.Stderr, "bench-vm: %s ...\n", p.name)

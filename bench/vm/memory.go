@@ -45,7 +45,7 @@ func (f *field) resident(sides ...string) ([]float64, error) {
 	return sizes, nil
 }
 
-// processes are those that make a machine: the monitor; QEMU and both of
+// processes are those that make a machine: the monitor; the peer's and both of
 // virtiofsd's.
 func (f *field) processes(s side) ([]string, error) {
 	switch s := s.(type) {
@@ -58,7 +58,7 @@ func (f *field) processes(s side) ([]string, error) {
 		pid, _, _ := strings.Cut(strings.TrimSpace(rest), ",")
 		return []string{pid}, nil
 	case *peer:
-		pids := []string{strconv.Itoa(s.qemu.cmd.Process.Pid)}
+		pids := []string{strconv.Itoa(s.vmm.cmd.Process.Pid)}
 		fs := strconv.Itoa(s.fs.cmd.Process.Pid)
 		children, err := os.ReadFile("/proc/" + fs + "/task/" + fs + "/children")
 		return append(append(pids, fs), strings.Fields(string(children))...), err

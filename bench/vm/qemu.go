@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -53,24 +54,35 @@ func (f *field) fsArgs(dir string) []string {
 	return []string{"--socket-path=" + dir + "/root.sock", "-o", "source=" + f.root() + ",cache=auto,sandbox=chroot,no_posix_lock"}
 }
 
-// peer is a machine of QEMU's that runs the same container in the same guest.
+// peer is a machine of QEMU's or cloud-hypervisor's that runs the same container
+// in the same guest.
 type peer struct {
-	f        *field
-	who, dir string
-	fs, qemu *process
+	f         *field
+	who, dir  string
+	fs, vmm   *process
+	listeners []net.Listener
 }
 
-// prepareQEMU makes what an engine would have made before: a folder, with the
+// preparePeer makes what an engine would have made before: a folder, with the
 // guest's description behind the initramfs.
-func (f *field) prepareQEMU(who string) (*peer, error) {
-	dir, err := os.MkdirTemp(f.dir, "qemu-")
-	if err != nil {
+func (f *field) preparePeer(who string) (p *peer, err error) {
+	p = &peer{f: f, who: who}
+	if p.dir, err = os.MkdirTemp(f.dir, "peer-"); err != nil {
 		return nil, err
 	}
-	return &peer{f: f, who: who, dir: dir}, f.describe(filepath.Join(dir, "initrd"))
+	var more []byte
+	if who == isCloud {
+		if more, err = pciModules(); err == nil {
+			p.listeners, err = hearUnix(p.dir)
+		}
+	}
+	if err == nil {
+		err = f.describe(filepath.Join(p.dir, "initrd"), more)
+	}
+	return p, err
 }
 
-// start starts virtiofsd and QEMU.
+// start starts virtiofsd and the monitor.
 func (p *peer) start(ctx context.Context) error {
 	f, err := p.f, error(nil)
 	if p.fs, err = f.start(ctx, virtiofsd, f.fsArgs(p.dir)...); err != nil {
@@ -85,15 +97,19 @@ func (p *peer) start(ctx context.Context) error {
 		}
 		time.Sleep(time.Millisecond)
 	}
-	p.qemu, err = f.start(ctx, qemu, f.qemuArgs(p.who, p.dir)...)
+	if p.who == isCloud {
+		p.vmm, err = f.start(ctx, f.cloud, f.cloudArgs(p.dir)...)
+	} else {
+		p.vmm, err = f.start(ctx, qemu, f.qemuArgs(p.who, p.dir)...)
+	}
 	return err
 }
 
-func (p *peer) program() *process { return p.qemu }
+func (p *peer) program() *process { return p.vmm }
 
 // end adds what both have said to an error.
 func (p *peer) end(err *error) {
-	for _, x := range []*process{p.qemu, p.fs} {
+	for _, x := range []*process{p.vmm, p.fs} {
 		if x == nil {
 			continue
 		}
@@ -102,12 +118,15 @@ func (p *peer) end(err *error) {
 		}
 		x.kill()
 	}
+	for _, l := range p.listeners {
+		l.Close()
+	}
 	_ = os.RemoveAll(p.dir)
 }
 
 // describe writes ostia's initramfs with the container's description behind it,
-// as the monitor puts it into memory.
-func (f *field) describe(path string) error {
+// as the monitor puts it into memory, and more archives.
+func (f *field) describe(path string, more []byte) error {
 	text, err := os.ReadFile(f.dir + "/config.json")
 	if err != nil {
 		return err
@@ -124,7 +143,8 @@ func (f *field) describe(path string) error {
 	for len(archive)%4 != 0 {
 		archive = append(archive, 0)
 	}
-	return os.WriteFile(path, append(archive, initramfs.Extra(machine.Text())...), 0o600)
+	archive = append(append(archive, initramfs.Extra(initramfs.Config, machine.Text())...), more...)
+	return os.WriteFile(path, archive, 0o600)
 }
 
 // hear listens for the agents of QEMU's guests, as ostia's monitor does, and
@@ -152,12 +172,13 @@ func accept(listener int) {
 		if err != nil {
 			continue
 		}
-		go func() {
-			c := os.NewFile(uintptr(fd), "vsock")
-			_, _ = io.Copy(os.Stderr, onlyFaults{c})
-			c.Close()
-		}()
+		go drain(os.NewFile(uintptr(fd), "vsock"))
 	}
+}
+
+func drain(c io.ReadCloser) {
+	_, _ = io.Copy(os.Stderr, onlyFaults{c})
+	c.Close()
 }
 
 // onlyFaults reads to the end and gives on what the agent complains of.

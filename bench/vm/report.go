@@ -32,6 +32,7 @@ type report struct {
 	Manual     command  `json:"qemuAsItsManualHasIt"`
 	VirtioFSD  command  `json:"virtiofsd"`
 	Krun       *command `json:"krun,omitempty"`
+	Cloud      *command `json:"cloudHypervisor,omitempty"`
 	Results    []result `json:"results"`
 }
 
@@ -62,12 +63,24 @@ func (f *field) report(before string) (*report, error) {
 	if r.Manual, err = version(qemu, f.qemuArgs(isManual, "DIR")); err != nil {
 		return nil, err
 	}
-	if r.VirtioFSD, err = version(virtiofsd, f.fsArgs("DIR")); err != nil || f.krun == "" {
-		return r, err
+	if r.VirtioFSD, err = version(virtiofsd, f.fsArgs("DIR")); err != nil {
+		return nil, err
 	}
-	c, err := version(f.krun, f.runArgs(f.krun, "ID"))
-	r.Krun = &c
-	return r, err
+	if f.krun != "" {
+		c, err := version(f.krun, f.runArgs(f.krun, "ID"))
+		if err != nil {
+			return nil, err
+		}
+		r.Krun = &c
+	}
+	if f.cloud != "" {
+		c, err := version(f.cloud, f.cloudArgs("DIR"))
+		if err != nil {
+			return nil, err
+		}
+		r.Cloud = &c
+	}
+	return r, nil
 }
 
 // take replaces what is known of a part.
@@ -88,7 +101,7 @@ func (r *report) json(w io.Writer) error {
 
 func (r *report) table(w io.Writer) {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(t, "\n\tostia\tQEMU or krun\tratio\tgoal\n")
+	fmt.Fprintf(t, "\n\tostia\tthe other\tratio\tgoal\n")
 	for _, m := range r.Results {
 		q, ratio := "", ""
 		if m.Peer != 0 {
@@ -101,7 +114,7 @@ func (r *report) table(w io.Writer) {
 	}
 	t.Flush()
 	fmt.Fprintf(w, "\n%s\n", r.Conditions)
-	for _, c := range []*command{&r.Ostia, &r.QEMU, &r.Manual, &r.VirtioFSD, r.Krun} {
+	for _, c := range []*command{&r.Ostia, &r.QEMU, &r.Manual, &r.VirtioFSD, r.Krun, r.Cloud} {
 		if c != nil {
 			fmt.Fprintf(w, "%s: %s\n", c.Version, c.Line)
 		}

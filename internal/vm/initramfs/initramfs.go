@@ -43,9 +43,9 @@ func Make(agent []byte, modules map[string][]Module) []byte {
 	return a.bytes()
 }
 
-// Extra is the second archive, which holds a container's configuration.
-func Extra(config []byte) []byte {
+// Extra is a further archive, which holds a file: a container's configuration.
+func Extra(name string, content []byte) []byte {
 	var a archive
-	a.add(Config, file|0o600, 0, 0, config)
+	a.add(name, file|0o600, 0, 0, content)
 	return a.bytes()
 }

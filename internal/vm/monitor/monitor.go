@@ -135,7 +135,7 @@ func run(f Files, signals <-chan os.Signal) (status int, err error) {
 		c.Boot.Cmdline += prepare.BareCmdline
 		h.send(&wire.Message{Kind: wire.Machine, Text: string(described)})
 	} else {
-		c.Boot.Initrd, c.Boot.Extra = os.NewFile(uintptr(f.Initrd), "initramfs"), initramfs.Extra(described)
+		c.Boot.Initrd, c.Boot.Extra = os.NewFile(uintptr(f.Initrd), "initramfs"), initramfs.Extra(initramfs.Config, described)
 	}
 	m, err := machine.New(c, devices...)
 	if err != nil {
