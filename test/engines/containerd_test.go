@@ -10,7 +10,7 @@ import (
 
 func TestContainerd(t *testing.T) {
 	s := prepare(t)
-	c, err := startContainerd(t, roomDir+"/containerd", s.runtime, "", "")
+	c, err := startContainerd(t, debianEngines, roomDir+"/containerd", s.runtime, "", "")
 	check(t, err)
 	if out, err := exec.Command(c.command, "images", "import", "--snapshotter", "native", s.image).CombinedOutput(); err != nil {
 		t.Fatalf("ctr images import: %v\n%s", err, out)
@@ -35,10 +35,10 @@ type containerd struct {
 	socket  string
 }
 
-// startContainerd starts a containerd whose files are all in dir. Whatever its
-// CRI plugin pulls comes from the registry at this address, if one is given; more
-// are further runtime classes.
-func startContainerd(t *testing.T, dir, runtime, registry, more string) (containerd, error) {
+// startContainerd starts the containerd of a folder of programs; its files are
+// all in dir. Whatever its CRI plugin pulls comes from the registry at this
+// address, if one is given; more are further runtime classes.
+func startContainerd(t *testing.T, programs, dir, runtime, registry, more string) (containerd, error) {
 	bin := filepath.Join(dir, "bin")
 	c := containerd{filepath.Join(bin, "ctr"), dir + "/sock"}
 	for _, d := range []string{bin, filepath.Join(dir, "net.d"), filepath.Join(dir, "registries/_default")} {
@@ -67,7 +67,7 @@ config_path = %q
 [plugins."io.containerd.grpc.v1.cri".containerd]
 default_runtime_name = "ostia"
 %s%s`, dir+"/root", dir+"/state", c.socket, pauseName, packagesDir+"/usr/lib/cni", dir+"/net.d", dir+"/registries", class, more)
-	wrapper := "#!/bin/sh\nexec " + packagesDir + "/usr/bin/ctr --address " + c.socket + " --namespace engines \"$@\"\n"
+	wrapper := "#!/bin/sh\nexec " + programs + "/ctr --address " + c.socket + " --namespace engines \"$@\"\n"
 	mirror := ""
 	if registry != "" {
 		mirror = "[host.\"http://" + registry + "\"]\ncapabilities = [\"pull\", \"resolve\"]\n"
@@ -87,11 +87,16 @@ default_runtime_name = "ostia"
 	if err := writeIptables(bin); err != nil {
 		return c, err
 	}
-	if err := os.Symlink(runtime, filepath.Join(bin, "runc")); err != nil { // what it runs unless told otherwise
-		return c, err
+	for name, program := range map[string]string{
+		"runc":                    runtime, // what it runs unless told otherwise
+		"containerd-shim-runc-v2": programs + "/containerd-shim-runc-v2",
+	} {
+		if err := os.Symlink(program, filepath.Join(bin, name)); err != nil {
+			return c, err
+		}
 	}
 	return c, startDaemon(t, filepath.Join(dir, "log"), bin,
-		[]string{packagesDir + "/usr/bin/containerd", "--config", dir + "/config.toml"}, []string{c.command, "version"})
+		[]string{programs + "/containerd", "--config", dir + "/config.toml"}, []string{c.command, "version"})
 }
 
 // podNetwork is the network of pods: a bridge of their own, which needs no

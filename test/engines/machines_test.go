@@ -54,7 +54,7 @@ default_network = "machines"
 	t.Run("containerd", func(t *testing.T) {
 		class, err := documented("containerd's machines", krun)
 		check(t, err)
-		c, err := startContainerd(t, roomDir+"/machines-containerd", s.runtime, "", class)
+		c, err := startContainerd(t, debianEngines, roomDir+"/machines-containerd", s.runtime, "", class)
 		check(t, err)
 		load(t, c.command, "images", "import", "--snapshotter", "native", s.image)
 		s.run(t, "machines-containerd", path(c.command)...)

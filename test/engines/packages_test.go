@@ -8,6 +8,9 @@ import (
 // packagesDir is where Debian's packages are inside the room, for every user.
 const packagesDir = "/run/packages"
 
+// debianEngines is where their programs are.
+const debianEngines = packagesDir + "/usr/bin"
+
 // unpackedDir is where test/deps engines has unpacked them.
 func unpackedDir() string { return filepath.Join(cacheDir(), "engines") }
 

@@ -26,7 +26,7 @@ func TestSuite(t *testing.T) {
 	}
 	s := prepare(t)
 	images, address := serveImages(t)
-	c, err := startContainerd(t, roomDir+"/containerd", s.runtime, address, "")
+	c, err := startContainerd(t, debianEngines, roomDir+"/containerd", s.runtime, address, "")
 	check(t, err)
 	runSuite(t, images, "unix://"+c.socket)
 }
