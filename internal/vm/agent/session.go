@@ -16,6 +16,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// lateAfter is how long the entry point has the processor for itself before the
+// modules load that can wait. What ends before needs none of them.
+const lateAfter = 500 * time.Millisecond
+
 // session is one process that the host has asked for, with its stdio.
 type session struct {
 	a    *agent
@@ -61,6 +65,7 @@ func (s *session) run(m *wire.Message) {
 	a.send(&wire.Message{Kind: wire.Started, Session: s.id})
 	if s.id == 0 {
 		go func() {
+			time.Sleep(lateAfter)
 			for i := range a.late {
 				_ = load(a.late[i : i+1]) // each only a convenience
 			}
