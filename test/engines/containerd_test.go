@@ -96,7 +96,7 @@ default_runtime_name = "ostia"
 		}
 	}
 	return c, startDaemon(t, filepath.Join(dir, "log"), bin,
-		[]string{programs + "/containerd", "--config", dir + "/config.toml"}, []string{c.command, "version"})
+		[]string{programs + "/containerd", "--config", dir + "/config.toml"}, []string{c.command, "version"}, soon)
 }
 
 // podNetwork is the network of pods: a bridge of their own, which needs no

@@ -101,5 +101,5 @@ plugin_dirs = ["%[2]s/usr/lib/cni"]
 	}
 	return c, startDaemon(t, dir+"/crio.log", bin,
 		[]string{"env", "HOME=" + dir, filepath.Join(*crioDir, "crio"), "--config", dir + "/crio.conf", "--config-dir", ""},
-		[]string{c.command, "version"})
+		[]string{c.command, "version"}, soon)
 }

@@ -11,10 +11,13 @@ import (
 	"time"
 )
 
+// soon is how long a daemon may take until it answers.
+const soon = 2 * time.Minute
+
 // startDaemon starts a program with bin and Debian's engines first on its PATH
-// and waits until a command that asks it succeeds. It ends with the test, which
-// shows its complaints if it has failed.
-func startDaemon(t *testing.T, log, bin string, daemon, ask []string) error {
+// and waits until a command that asks it succeeds, within that time. It ends with
+// the test, which shows its complaints if it has failed.
+func startDaemon(t *testing.T, log, bin string, daemon, ask []string, within time.Duration) error {
 	out, err := os.Create(log)
 	if err != nil {
 		return err
@@ -44,7 +47,7 @@ func startDaemon(t *testing.T, log, bin string, daemon, ask []string) error {
 			t.Logf("%s:\n%s", log, complaints(string(text)))
 		}
 	})
-	late := time.After(5 * time.Minute) // an API server in the guest takes two
+	late := time.After(within)
 	for {
 		answer, err := exec.Command(ask[0], ask[1:]...).CombinedOutput()
 		if err == nil {
@@ -61,7 +64,7 @@ func startDaemon(t *testing.T, log, bin string, daemon, ask []string) error {
 }
 
 // told is in a line that says of no failure, as containerd, etcd and the kubelet write it.
-var told = regexp.MustCompile(`level"?[=:]"?(info|warn)|^[IW][0-9]{4} |^\s`)
+var told = regexp.MustCompile(`level"?[=:]"?(info|warn)|^[IW][0-9]{4} `)
 
 // complaints are the lines of a log that say that something failed.
 func complaints(log string) string {

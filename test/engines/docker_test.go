@@ -47,5 +47,5 @@ func startDocker(t *testing.T, dir, runtime, config string) (docker, error) {
 		"--bridge", "none", "--iptables=false", "--ip6tables=false", "--ip-forward=false", "--ip-masq=false",
 		"--data-root", dir + "/data", "--exec-root", dir + "/exec", "--pidfile", dir + "/pid", "--host", "unix://" + dir + "/sock",
 		"--init-path", packagesDir + "/usr/bin/tini-static", "--exec-opt", "native.cgroupdriver=cgroupfs"},
-		[]string{d.command, "version"})
+		[]string{d.command, "version"}, soon)
 }

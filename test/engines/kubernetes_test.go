@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+	"time"
 )
 
 var kubernetesDir = flag.String("kubernetes", "", "a folder with etcd, kube-apiserver, kubelet and kubectl, and the containerd that they want, which Debian has no packages of")
@@ -82,6 +83,8 @@ current-context: room
 			return fmt.Errorf("ip: %w, %s", err, out)
 		}
 	}
+	// In the guest an API server takes two minutes. etcd is not asked: the API
+	// server is ready when it has found it.
 	for _, d := range []struct {
 		command, ask []string
 	}{
@@ -98,7 +101,7 @@ current-context: room
 			kubectl("wait", "--for", "condition=Ready", "node/node", "--timeout", "1s")},
 	} {
 		d.command[0] = filepath.Join(*kubernetesDir, d.command[0])
-		if err := startDaemon(t, filepath.Join(dir, filepath.Base(d.command[0])+".log"), bin, d.command, d.ask); err != nil {
+		if err := startDaemon(t, filepath.Join(dir, filepath.Base(d.command[0])+".log"), bin, d.command, d.ask, 5*time.Minute); err != nil {
 			return err
 		}
 	}

@@ -21,7 +21,7 @@ type Device interface {
 	ID() uint32
 	Features() uint64 // besides those of the transport
 	Queues() []uint16 // largest sizes
-	Config() []byte
+	Config() []byte   // always the same
 	// Serve handles what is in queue n. It is called on the queue's own
 	// goroutine, once after activation and once a notification.
 	Serve(n int, q *Queue)
